@@ -1,0 +1,1 @@
+"""Every argument, declared once. Imports nothing heavier than yaml; see arg.py for how to add one."""
