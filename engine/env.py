@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +114,10 @@ def job_id() -> str | None:
     return os.environ.get("TUNESMITH_JOB_ID")
 
 
-def job_attempt() -> int:
-    """TUNESMITH_JOB_ATTEMPT: 1 for the first attempt of a run."""
-    return int(os.environ.get("TUNESMITH_JOB_ATTEMPT", "1"))
+def job_attempt() -> int | None:
+    """TUNESMITH_JOB_ATTEMPT: 1 for the first attempt of a run; None outside a job."""
+    text = os.environ.get("TUNESMITH_JOB_ATTEMPT")
+    return int(text) if text else None
 
 
 def job_marker() -> str | None:
@@ -131,9 +133,15 @@ def api_key() -> str | None:
     return os.environ.get("TUNESMITH_API_KEY") or None
 
 
-def child_environment(**extra: str) -> dict[str, str]:
-    """This process's environment with `extra` on top, for a process of ours."""
-    return {**os.environ, **extra}
+def child_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """This process's environment with `changes` applied, for a process of ours. None removes a name."""
+    environment = dict(os.environ)
+    for name, value in changes.items():
+        if value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = value
+    return environment
 
 
 def cuda_visible_devices() -> str | None:

@@ -30,15 +30,15 @@ def append_event(path: Path, event: Mapping[str, Any]) -> None:
         os.close(fd)
 
 
-def read_events(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Read complete lines from byte `offset`. Returns the events and the offset to go on from.
+def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
+    """Read complete lines from byte `offset`, at most `limit` bytes. Returns the events and the offset to go on from.
 
     The result of reading a file in pieces is the same wherever it is cut. Lines that are not JSON objects are skipped.
     """
     try:
         with open(path, "rb") as file:
             file.seek(offset)
-            blob = file.read()
+            blob = file.read(-1 if limit is None else limit)
     except FileNotFoundError:
         return [], offset
     end = blob.rfind(b"\n") + 1

@@ -63,6 +63,14 @@ class RunPaths:
         return self.root / "all_results.json"
 
     @property
+    def eval_results(self) -> Path:
+        return self.root / "eval_results.json"
+
+    @property
+    def predict_results(self) -> Path:
+        return self.root / "predict_results.json"
+
+    @property
     def trainer_state(self) -> Path:
         return self.root / "trainer_state.json"
 

@@ -78,7 +78,11 @@ def resolved_yaml(resolved: Resolved) -> str:
 
 
 def _yaml_item(name: str, value: Any) -> str:
-    text: str = yaml.safe_dump({name: value}, allow_unicode=True, default_flow_style=None, width=2**20, sort_keys=False)
+    """One `key: value`. Lists stay on one line; everything else is YAML's plain block form."""
+    if isinstance(value, list):
+        text: str = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=2**20)
+        return f"{name}: {text.rstrip()}"
+    text = yaml.safe_dump({name: value}, allow_unicode=True, default_flow_style=False, width=2**20, sort_keys=False)
     return text.rstrip("\n")
 
 
