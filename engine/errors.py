@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one argument. `field` is the argument's name, `message` a sentence with the way out."""
+    """One thing wrong with one argument. `field` is the argument's name, `message` a sentence with the way
+    out.
+    """
 
     field: str
     message: str

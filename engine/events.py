@@ -1,7 +1,7 @@
 """The metric log: append one JSON object a line, tail it by byte offset.
 
-Not a logger: what a run says in words goes to log.txt. A reader may meet a torn last line (the writer was killed
-or is mid-write); it is left for the next read. Try: python -m engine.events saves/x/trainer_log.jsonl
+Not a logger: what a run says in words goes to log.txt. A reader may meet a torn last line (the writer was
+killed or is mid-write); it is left for the next read. Try: python -m engine.events saves/x/trainer_log.jsonl
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ def append_event(path: Path, event: Mapping[str, Any]) -> None:
 
 
 def read_events(path: Path, offset: int = 0, *, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
-    """Read complete lines from byte `offset`, at most `limit` bytes. Returns the events and the offset to go on from.
+    """Read complete lines from byte `offset`, at most `limit` bytes. Returns the events and the offset to go
+    on from.
 
-    The result of reading a file in pieces is the same wherever it is cut. Lines that are not JSON objects are skipped.
+    The result of reading a file in pieces is the same wherever it is cut. Lines that are not JSON objects are
+    skipped.
     """
     try:
         with open(path, "rb") as file:

@@ -1,6 +1,7 @@
 """Every file name a run has, in one place; and the two rules for touching files: whole, and inside the roots.
 
-Knows nothing of what the files hold. Try: python -c "from engine.paths import RunPaths; print(RunPaths('saves/x').log)"
+Knows nothing of what the files hold. Try: python -c "from engine.paths import RunPaths;
+print(RunPaths('saves/x').log)"
 """
 
 from __future__ import annotations
@@ -132,7 +133,8 @@ def saved_args_dir() -> Path:
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part: temporary, fsync, rename, fsync.
+    """Write a file so that a reader sees the old content or the new, never a part: temporary, fsync, rename,
+    fsync.
 
     `mode` defaults to what the umask gives an ordinary file (a temporary file alone would be 0600).
     """
@@ -173,7 +175,7 @@ def ordinary_mode() -> int:
 
 
 def confine(path: Path | str, *roots: Path | str) -> Path:
-    """The real path of `path`, or a UserError where it leaves every one of `roots` (symbolic links followed)."""
+    """The real path of `path` (links followed), or a UserError where it leaves every one of `roots`."""
     real = Path(path).resolve()
     for root in roots:
         if real.is_relative_to(Path(root).resolve()):

@@ -18,8 +18,12 @@ class AdapterArgs:
         tier="basic",
     )
     lora_rank: int = arg(8, "Rank of the added matrices.", label="Rank", ge=1, tier="common")
-    lora_alpha: int | None = arg(None, "Scale numerator. Empty: twice the rank.", label="Alpha", ge=1, tier="common")
-    lora_dropout: float = arg(0.0, "Dropout before the added matrices.", label="Dropout", ge=0, lt=1, tier="common")
+    lora_alpha: int | None = arg(
+        None, "Scale numerator. Empty: twice the rank.", label="Alpha", ge=1, tier="common"
+    )
+    lora_dropout: float = arg(
+        0.0, "Dropout before the added matrices.", label="Dropout", ge=0, lt=1, tier="common"
+    )
     lora_target: tuple[str, ...] = arg(
         ("all",),
         "Modules that get the matrices, separated by commas; all = every linear layer but the output head.",
@@ -29,12 +33,19 @@ class AdapterArgs:
     additional_target: tuple[str, ...] = arg(
         (), "Modules trained in full beside the adapter and saved with it.", label="Extra full modules"
     )
-    use_rslora: bool = arg(False, "Scale by alpha / sqrt(rank) instead of alpha / rank.", label="Rank-stabilised LoRA")
+    use_rslora: bool = arg(
+        False, "Scale by alpha / sqrt(rank) instead of alpha / rank.", label="Rank-stabilised LoRA"
+    )
     create_new_adapter: bool = arg(
-        False, "Merge the given adapters and train a fresh one, instead of going on with the last.", label="New adapter"
+        False,
+        "Merge the given adapters and train a fresh one, instead of going on with the last.",
+        label="New adapter",
     )
     freeze_trainable_layers: int = arg(
-        2, "Layers that train: the last N, or the first -N where negative.", label="Trainable layers", tier="common"
+        2,
+        "Layers that train: the last N, or the first -N where negative.",
+        label="Trainable layers",
+        tier="common",
     )
     freeze_trainable_modules: tuple[str, ...] = arg(
         ("all",), "Modules inside those layers that train, separated by commas.", label="Trainable modules"

@@ -1,8 +1,9 @@
 """Old spellings and known strangers: what users bring from LLaMA-Factory and older transformers.
 
-Each name is renamed, translated, dropped with a note, or refused by name; none is ignored in silence. `known.json` holds
-every LLaMA-Factory argument with its default, so that one we lack is told from a misspelling.
-Try: python -c "from engine.schema.aliases import modernise; print(modernise({'evaluation_strategy': 'steps'}))"
+Each name is renamed, translated, dropped with a note, or refused by name; none is ignored in silence.
+`known.json` holds every LLaMA-Factory argument with its default, so that one we lack is told from a
+misspelling. Try: python -c "from engine.schema.aliases import modernise;
+print(modernise({'evaluation_strategy': 'steps'}))"
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ TRANSLATED: dict[str, Translate] = {
 
 
 def modernise(given: Mapping[str, Any]) -> tuple[dict[str, Any], Notes, list[Problem]]:
-    """Today's names for yesterday's. Returns the new mapping, a note for each thing a person should know, problems."""
+    """Today's names for yesterday's. Returns the new mapping, a note for each thing a person should know,
+    problems.
+    """
     notes: Notes = []
     problems: list[Problem] = []
     fresh: dict[str, Any] = {}
@@ -130,7 +133,9 @@ def _take(
     fresh: dict[str, Any], new: str, value: Any, old: str, given: Mapping[str, Any], problems: list[Problem]
 ) -> None:
     if new != old and new in given and given[new] != value and not (new == "warmup_steps" and not given[new]):
-        problems.append(Problem(old, f"is the old name of {new}, which is also given ({given[new]}). Keep one of them."))
+        problems.append(
+            Problem(old, f"is the old name of {new}, which is also given ({given[new]}). Keep one of them.")
+        )
         return
     fresh[new] = value
 

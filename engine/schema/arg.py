@@ -1,8 +1,9 @@
 """How an argument is declared, and everything derived from one declaration.
 
-A group is a frozen dataclass whose fields are made by `arg(...)`. Flags, YAML keys, checks, form fields, the preview and
-the docs table all read the `Arg` that `specs()` gives. Knows nothing of files or command lines (load.py does).
-Try: python -c "from engine.schema.arg import specs; from engine.schema.commands import TrainArgs; print(specs(TrainArgs))"
+A group is a frozen dataclass whose fields are made by `arg(...)`. Flags, YAML keys, checks, form fields, the
+preview and the docs table all read the `Arg` that `specs()` gives. Knows nothing of files or command lines
+(load.py does). Try: python -c "from engine.schema.arg import specs; from engine.schema.commands import
+TrainArgs; print(specs(TrainArgs))"
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Arg:
     secret: bool = False
 
     def coerce(self, raw: Any) -> Any:
-        """The value in its declared type. Raises ValueError with the rule that `raw` breaks, as a sentence."""
+        """The value in its declared type. Raises ValueError with the rule that `raw` breaks."""
         if self._means_none(raw):
             return None
         value = _COERCE[self.kind](raw, self)
@@ -118,21 +119,30 @@ def arg(
 
 
 @functools.cache
-def group_specs(group_class: type, group: str) -> dict[str, Arg]:
+def group_specs(group_class: Any, group: str) -> dict[str, Arg]:
     """name -> Arg of one group, in the order of declaration."""
     hints = typing.get_type_hints(group_class)
     found = {}
     for field in dataclasses.fields(group_class):
         kind, optional = _kind_of(hints[field.name])
         found[field.name] = Arg(
-            name=field.name, group=group, kind=kind, optional=optional, default=field.default, **field.metadata
+            name=field.name,
+            group=group,
+            kind=kind,
+            optional=optional,
+            default=field.default,
+            **field.metadata,
         )
     return found
 
 
-@functools.cache
-def specs(args_class: type) -> dict[str, Arg]:
+def specs(args_class: Any) -> dict[str, Arg]:
     """name -> Arg of every argument of a command's class. A name belongs to one group only."""
+    return _specs(args_class)
+
+
+@functools.cache
+def _specs(args_class: Any) -> dict[str, Arg]:
     hints = typing.get_type_hints(args_class)
     found: dict[str, Arg] = {}
     for field in dataclasses.fields(args_class):
@@ -148,7 +158,7 @@ def flatten(args: Any) -> dict[str, Any]:
 
 
 def build(args_class: type, values: dict[str, Any]) -> Any:
-    """The frozen arguments of a command from checked flat values; names that are absent keep their default."""
+    """The frozen arguments of a command from checked flat values; absent names keep their default."""
     hints = typing.get_type_hints(args_class)
     declared = specs(args_class)
     groups: dict[str, dict[str, Any]] = {field.name: {} for field in dataclasses.fields(args_class)}
@@ -170,7 +180,14 @@ def _kind_of(hint: Any) -> tuple[Kind, bool]:
         assert len(members) == 1, f"an argument has one type, got {hint}"
         hint = members[0]
     origin = typing.get_origin(hint) or hint
-    kinds: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "str", tuple: "list", dict: "dict"}
+    kinds: dict[Any, Kind] = {
+        bool: "bool",
+        int: "int",
+        float: "float",
+        str: "str",
+        tuple: "list",
+        dict: "dict",
+    }
     return kinds[origin], optional
 
 
@@ -223,7 +240,9 @@ def _to_list(raw: Any, spec: Arg) -> tuple[str, ...]:
             raw = _from_json(raw, list, spec)
         else:
             return tuple(part.strip() for part in raw.split(",") if part.strip())
-    if not isinstance(raw, (list, tuple)) or any(isinstance(item, (list, dict)) or item is None for item in raw):
+    if not isinstance(raw, (list, tuple)) or any(
+        isinstance(item, (list, dict)) or item is None for item in raw
+    ):
         raise ValueError(f"{_show(raw)} is not {spec.rule()}.")
     return tuple(str(item) for item in raw)
 

@@ -72,7 +72,9 @@ AnyArgs = TrainArgs | EvalArgs | ExportCommandArgs | ApiArgs | ChatArgs | WebuiA
 
 @dataclass(frozen=True)
 class Command:
-    """One verb that takes arguments of the schema. `is_job`: it has a run directory and a row in the job list."""
+    """One verb that takes arguments of the schema. `is_job`: it has a run directory and a row in the job
+    list.
+    """
 
     name: str
     help: str
@@ -84,7 +86,8 @@ class Command:
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
-        Command("train", "Fine-tune a model.", TrainArgs, True, "tunesmith train examples/demo.yaml learning_rate=1e-4"),
+        Command("train", "Fine-tune a model.", TrainArgs, True,
+                "tunesmith train examples/demo.yaml learning_rate=1e-4"),
         Command("eval", "Measure a model on a dataset.", EvalArgs, True,
                 "tunesmith eval --model_name_or_path data/tiny-qwen3 --eval_dataset identity"),
         Command("export", "Merge an adapter into its model and write the result.", ExportCommandArgs, True,

@@ -11,7 +11,8 @@ from engine.schema.arg import arg
 class TemplateArgs:
     template: str | None = arg(
         None,
-        "Chat template by name (qwen3, llama3, ...). Empty: the tokenizer's own, which is the truth where it has one.",
+        "Chat template by name (qwen3, llama3, ...). Empty: the tokenizer's own, which is the truth where"
+        " it has one.",
         label="Chat template",
         tier="basic",
     )
@@ -26,9 +27,14 @@ class DataArgs:
         (), "Names from dataset_info.json, separated by commas.", label="Datasets", tier="basic"
     )
     eval_dataset: tuple[str, ...] = arg(
-        (), "Datasets to evaluate on. Excludes a validation share.", label="Evaluation datasets", tier="common"
+        (),
+        "Datasets to evaluate on. Excludes a validation share.",
+        label="Evaluation datasets",
+        tier="common",
     )
-    dataset_dir: str = arg("data", "Folder that holds dataset_info.json.", label="Dataset folder", tier="common")
+    dataset_dir: str = arg(
+        "data", "Folder that holds dataset_info.json.", label="Dataset folder", tier="common"
+    )
     cutoff_len: int = arg(
         2048, "Longest sequence in tokens; longer ones are cut.", label="Max length", ge=4, tier="basic"
     )
@@ -49,13 +55,18 @@ class DataArgs:
         tier="basic",
     )
     neat_packing: bool = arg(
-        False, "Same as packing: every packing here keeps sequences apart.", label="Neat packing", tier="expert"
+        False,
+        "Same as packing: every packing here keeps sequences apart.",
+        label="Neat packing",
+        tier="expert",
     )
     mask_history: bool = arg(
         False, "Learn only the last answer of a conversation.", label="Loss on last turn only", tier="basic"
     )
     train_on_prompt: bool = arg(False, "Learn the prompt's tokens too.", label="Learn the prompt")
-    overwrite_cache: bool = arg(False, "Tokenise again even if a cached result fits.", label="Ignore token cache")
+    overwrite_cache: bool = arg(
+        False, "Tokenise again even if a cached result fits.", label="Ignore token cache"
+    )
     preprocessing_batch_size: int = arg(1000, "Rows tokenised at a time.", label="Preprocessing batch", ge=1)
     preprocessing_num_workers: int | None = arg(
         None, "Processes that tokenise. Empty: the machine decides.", label="Preprocessing workers", ge=1

@@ -55,7 +55,11 @@ def to_shell(argv: Sequence[str]) -> str:
     lines = [" ".join(shlex.quote(word) for word in argv[:2])]
     index = 2
     while index < len(argv):
-        pair = argv[index : index + 2] if argv[index].startswith("--") and "=" not in argv[index] else argv[index : index + 1]
+        pair = (
+            argv[index : index + 2]
+            if argv[index].startswith("--") and "=" not in argv[index]
+            else argv[index : index + 1]
+        )
         lines.append("  " + " ".join(shlex.quote(word) for word in pair))
         index += len(pair)
     return " \\\n".join(lines) + "\n"
@@ -82,7 +86,9 @@ def _yaml_item(name: str, value: Any) -> str:
     if isinstance(value, list):
         text: str = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=2**20)
         return f"{name}: {text.rstrip()}"
-    text = yaml.safe_dump({name: value}, allow_unicode=True, default_flow_style=False, width=2**20, sort_keys=False)
+    text = yaml.safe_dump(
+        {name: value}, allow_unicode=True, default_flow_style=False, width=2**20, sort_keys=False
+    )
     return text.rstrip("\n")
 
 

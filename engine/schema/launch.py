@@ -16,7 +16,10 @@ class LaunchArgs:
     dataloader_pin_memory: bool = arg(True, "Pin batches for a faster copy to the GPU.", label="Pin memory")
     dataloader_drop_last: bool = arg(False, "Drop the last, smaller batch.", label="Drop last batch")
     remove_unused_columns: bool = arg(
-        False, "Accepted for its users; our batches hold no unused column.", label="Remove unused", tier="expert"
+        False,
+        "Accepted for its users; our batches hold no unused column.",
+        label="Remove unused",
+        tier="expert",
     )
     ddp_timeout: int = arg(1800, "Seconds a process waits for the others.", label="DDP timeout", ge=1)
     local_rank: int = arg(-1, "Set by a launcher.", label="Local rank", tier="expert")

@@ -1,4 +1,5 @@
-"""From what a person wrote (words of a command line, a YAML or JSON file, a form's mapping) to frozen arguments.
+"""From what a person wrote (words of a command line, a YAML or JSON file, a form's mapping) to frozen
+arguments.
 
 Every way in ends in `load_mapping`, so every way in is checked alike, and all problems come in one report.
 Try: python -c "from engine.schema.load import load_argv; load_argv('train', ['stage=bogus'])"
@@ -34,7 +35,9 @@ class Loaded:
 
 
 def load_argv(command: str, argv: Sequence[str]) -> Loaded:
-    """`[FILE] [key=value | --key value | --key=value | --flag] ...`; later words win. Raises ArgError, UserError."""
+    """`[FILE] [key=value | --key value | --key=value | --flag] ...`; later words win. Raises ArgError,
+    UserError.
+    """
     words = list(argv)
     given: dict[str, Any] = {}
     if words and not words[0].startswith("--") and words[0].endswith(FILE_ENDINGS):
@@ -44,7 +47,7 @@ def load_argv(command: str, argv: Sequence[str]) -> Loaded:
 
 
 def load_mapping(command: str, given: Mapping[str, Any], *, rules: bool = True) -> Loaded:
-    """Check a flat mapping. `rules=False` checks single values only (a form that is still being filled in)."""
+    """Check a flat mapping. `rules=False` checks single values only (a form still being filled in)."""
     fresh, notes, problems = modernise(given)
     declared = specs(COMMANDS[command].args_class)
     values: dict[str, Any] = {}
@@ -88,11 +91,15 @@ def _judge_stranger(command: str, name: str, raw: Any) -> tuple[str | None, Prob
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML or JSON file. Raises UserError with file, line and column where it cannot be read."""
+    """The mapping in a YAML or JSON file. Raises UserError with file, line and column where it cannot be
+    read.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}. Give the path of a YAML or JSON file of arguments.") from None
+        raise UserError(
+            f"{path}: {error.strerror}. Give the path of a YAML or JSON file of arguments."
+        ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
     return parse_text(text, name=str(path), is_json=str(path).endswith(".json"))
@@ -101,7 +108,7 @@ def read_file(path: Path) -> dict[str, Any]:
 def parse_text(text: str, *, name: str, is_json: bool = False) -> dict[str, Any]:
     """The mapping in a YAML or JSON text; `name` is what errors call it."""
     try:
-        content = json.loads(text) if is_json else yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  a SafeLoader
+        content = json.loads(text) if is_json else yaml.load(text, Loader=_UniqueKeyLoader)
     except json.JSONDecodeError as error:
         raise UserError(f"{name}, line {error.lineno}, column {error.colno}: {error.msg}.") from None
     except yaml.MarkedYAMLError as error:
@@ -123,9 +130,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key} is given twice", key_node.start_mark
+                )
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -150,7 +159,7 @@ def _read_words(command: str, words: Sequence[str]) -> dict[str, Any]:
         if equals:
             given[key] = value
             continue
-        values = []
+        values: list[str] = []
         is_list = key in declared and declared[key].kind == "list"
         while index < len(words) and not words[index].startswith("--") and (is_list or not values):
             if is_list and values and words[index].partition("=")[0] in declared and "=" in words[index]:
@@ -164,4 +173,4 @@ def _read_words(command: str, words: Sequence[str]) -> dict[str, Any]:
 def _stray_word(command: str, word: str) -> str:
     if word.endswith(FILE_ENDINGS):
         return f"{word}: an argument file comes first: tunesmith {command} {word} ..."
-    return f"{word!r} is neither a file, nor --key value, nor key=value. `tunesmith {command} --help` shows the forms."
+    return f"{word!r} is neither a file, nor --key value, nor key=value. See `tunesmith {command} --help`."

@@ -60,7 +60,9 @@ def resolve(command: str, args: Any, machine: Machine, *, saves: Path = Path("sa
     filler = _Filler(args)
     declared = specs(type(args))
     if "output_dir" in declared:
-        filler.fill("output_dir", str(new_run_dir(command, filler.values, saves)), "a new folder for each run")
+        filler.fill(
+            "output_dir", str(new_run_dir(command, filler.values, saves)), "a new folder for each run"
+        )
     if "use_cpu" in declared and not machine.gpus and not filler.values["use_cpu"]:
         filler.set("use_cpu", True, "this machine has no GPU we can use")
     if isinstance(args, TrainArgs):
@@ -73,7 +75,10 @@ def resolve(command: str, args: Any, machine: Machine, *, saves: Path = Path("sa
 
 def new_run_dir(command: str, values: dict[str, Any], saves: Path) -> Path:
     """saves/MODEL/METHOD/DATE-TIME-RANDOM. The random part keeps two starts in one second apart."""
-    model = re.sub(r"[^\w.-]+", "_", Path(str(values["model_name_or_path"] or "model").rstrip("/")).name) or "model"
+    model = (
+        re.sub(r"[^\w.-]+", "_", Path(str(values["model_name_or_path"] or "model").rstrip("/")).name)
+        or "model"
+    )
     method = values["finetuning_type"] if command == "train" else command
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return saves / model / method / f"{stamp}-{secrets.token_hex(2)}"
@@ -88,7 +93,11 @@ def _resolve_method(filler: _Filler) -> None:
 def _resolve_data(filler: _Filler) -> None:
     values = filler.values
     if values["packing"] is None:
-        filler.set("packing", values["neat_packing"], "neat_packing" if values["neat_packing"] else "off unless asked")
+        filler.set(
+            "packing",
+            values["neat_packing"],
+            "neat_packing" if values["neat_packing"] else "off unless asked",
+        )
     if values["disable_shuffling"] and values["train_sampling_strategy"] == "random":
         filler.set("train_sampling_strategy", "sequential", "disable_shuffling")
     filler.fill("data_seed", values["seed"], "the seed")
@@ -118,9 +127,9 @@ def _resolve_output(filler: _Filler) -> None:
     values = filler.values
     if values["eval_strategy"] == "steps":
         filler.fill("eval_steps", values["logging_steps"], "as often as it logs")
-    if values["early_stopping_steps"] and not values["load_best_model_at_end"]:
-        if values["save_strategy"] in ("best", values["eval_strategy"]):
-            filler.set("load_best_model_at_end", True, "early stopping ends with the best checkpoint")
+    stops_early = values["early_stopping_steps"] and not values["load_best_model_at_end"]
+    if stops_early and values["save_strategy"] in ("best", values["eval_strategy"]):
+        filler.set("load_best_model_at_end", True, "early stopping ends with the best checkpoint")
     if values["eval_strategy"] != "no":
         filler.fill("metric_for_best_model", "eval_loss", "the usual measure")
         metric = str(values["metric_for_best_model"])

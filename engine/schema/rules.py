@@ -24,25 +24,33 @@ def needs_model(args: Any) -> Found:
 
 def needs_dataset(args: TrainArgs) -> Found:
     if not args.data.dataset:
-        yield Problem("dataset", f"is missing. Name one or more datasets of {args.data.dataset_dir}/dataset_info.json.")
+        yield Problem(
+            "dataset", f"is missing. Name one or more datasets of {args.data.dataset_dir}/dataset_info.json."
+        )
 
 
 def needs_eval_dataset(args: EvalArgs) -> Found:
     if not (args.data.eval_dataset or args.data.dataset):
-        yield Problem("eval_dataset", f"is missing. Name datasets of {args.data.dataset_dir}/dataset_info.json.")
+        yield Problem(
+            "eval_dataset", f"is missing. Name datasets of {args.data.dataset_dir}/dataset_info.json."
+        )
 
 
 def one_source_of_validation(args: TrainArgs) -> Found:
     if args.data.val_size > 0 and args.data.eval_dataset:
         yield Problem("val_size", "excludes eval_dataset: both say what to evaluate on. Keep one of them.")
     if args.data.val_size > 1 and args.data.val_size != int(args.data.val_size):
-        yield Problem("val_size", f"{args.data.val_size:g} is neither a share below 1 nor a whole number of rows.")
+        yield Problem(
+            "val_size", f"{args.data.val_size:g} is neither a share below 1 nor a whole number of rows."
+        )
 
 
 def evaluation_has_data(args: TrainArgs) -> Found:
     has_data = args.data.val_size > 0 or args.data.eval_dataset
     if args.output.eval_strategy != "no" and not has_data:
-        yield Problem("eval_strategy", f"{args.output.eval_strategy} needs data: set val_size or eval_dataset.")
+        yield Problem(
+            "eval_strategy", f"{args.output.eval_strategy} needs data: set val_size or eval_dataset."
+        )
     if args.output.eval_on_start and not has_data:
         yield Problem("eval_on_start", "needs data: set val_size or eval_dataset.")
     if args.launch.do_eval and not has_data:
@@ -61,7 +69,8 @@ def best_needs_evaluation(args: TrainArgs) -> Found:
     elif output.load_best_model_at_end and output.save_strategy not in ("best", output.eval_strategy):
         yield Problem(
             "load_best_model_at_end",
-            f"needs save_strategy={output.eval_strategy} like eval_strategy (or best); got {output.save_strategy}.",
+            f"needs save_strategy={output.eval_strategy} like eval_strategy (or best); got "
+            f"{output.save_strategy}.",
         )
 
 
@@ -74,7 +83,8 @@ def saves_meet_evaluations(args: TrainArgs) -> Found:
     if (every < 1) != (evaluated < 1) or round(every / evaluated) * evaluated - every not in (0, 0.0):
         yield Problem(
             "save_steps",
-            f"{every:g} must be a multiple of eval_steps ({evaluated:g}) with load_best_model_at_end, so that the best "
+            f"{every:g} must be a multiple of eval_steps ({evaluated:g}) with load_best_model_at_end, so "
+            f"that the best "
             "evaluation has a checkpoint.",
         )
 
@@ -100,41 +110,56 @@ def packing_needs_our_attention(args: TrainArgs) -> Found:
 
 def one_learning_mask(args: TrainArgs) -> Found:
     if args.data.mask_history and args.data.train_on_prompt:
-        yield Problem("mask_history", "excludes train_on_prompt: one learns less, the other more. Keep one of them.")
+        yield Problem(
+            "mask_history", "excludes train_on_prompt: one learns less, the other more. Keep one of them."
+        )
 
 
 def padding_is_never_learnt(args: TrainArgs) -> Found:
     if not args.data.ignore_pad_token_for_loss:
-        yield Problem("ignore_pad_token_for_loss", "false would teach the model to pad. The only value supported is true.")
+        yield Problem(
+            "ignore_pad_token_for_loss",
+            "false would teach the model to pad. The only value supported is true.",
+        )
 
 
 def one_row_order(args: TrainArgs) -> Found:
     if args.optimization.disable_shuffling and args.optimization.train_sampling_strategy == "group_by_length":
-        yield Problem("disable_shuffling", "contradicts train_sampling_strategy=group_by_length. Keep one of them.")
+        yield Problem(
+            "disable_shuffling", "contradicts train_sampling_strategy=group_by_length. Keep one of them."
+        )
 
 
 def one_checkpointing(args: TrainArgs) -> Found:
     if args.optimization.disable_gradient_checkpointing and args.optimization.gradient_checkpointing:
-        yield Problem("disable_gradient_checkpointing", "contradicts gradient_checkpointing=true. Keep one of them.")
+        yield Problem(
+            "disable_gradient_checkpointing", "contradicts gradient_checkpointing=true. Keep one of them."
+        )
 
 
 def freeze_trains_something(args: TrainArgs) -> Found:
     if args.adapter.finetuning_type == "freeze" and args.adapter.freeze_trainable_layers == 0:
-        yield Problem("freeze_trainable_layers", "0 would train nothing. Give a number of layers such as 2 or -2.")
+        yield Problem(
+            "freeze_trainable_layers", "0 would train nothing. Give a number of layers such as 2 or -2."
+        )
 
 
 def adapters_go_on_as_lora(args: TrainArgs) -> Found:
     if args.model.adapter_name_or_path and args.adapter.finetuning_type != "lora":
         yield Problem(
             "adapter_name_or_path",
-            f"needs finetuning_type=lora; got {args.adapter.finetuning_type}. Export the merged model first and train that.",
+            f"needs finetuning_type=lora; got {args.adapter.finetuning_type}. Export the merged model "
+            f"first and train that.",
         )
 
 
 def no_trackers_yet(args: TrainArgs) -> Found:
     asked = [name for name in args.output.report_to if name.lower() != "none"]
     if asked:
-        yield Problem("report_to", f"{', '.join(asked)} is not supported yet. Set report_to=none: the studio draws the curves.")
+        yield Problem(
+            "report_to",
+            f"{', '.join(asked)} is not supported yet. Set report_to=none: the studio draws the curves.",
+        )
 
 
 def resume_or_overwrite(args: TrainArgs) -> Found:
@@ -142,7 +167,10 @@ def resume_or_overwrite(args: TrainArgs) -> Found:
     if not resume or resume.lower() == "false":
         return
     if args.run.overwrite_output_dir and resume.lower() == "true":
-        yield Problem("overwrite_output_dir", "would delete what resume_from_checkpoint=true goes on from. Keep one of them.")
+        yield Problem(
+            "overwrite_output_dir",
+            "would delete what resume_from_checkpoint=true goes on from. Keep one of them.",
+        )
     if resume.lower() == "true" and not args.run.output_dir:
         yield Problem("resume_from_checkpoint", "true needs output_dir: the folder of the run to go on with.")
 
@@ -156,14 +184,18 @@ def export_has_a_place(args: ExportCommandArgs) -> Found:
     if not args.export.export_dir:
         yield Problem("export_dir", "is missing. Give the folder the merged model is written to.")
     if args.export.export_legacy_format:
-        yield Problem("export_legacy_format", "true would write pickled weights. Only safetensors are written: remove it.")
+        yield Problem(
+            "export_legacy_format",
+            "true would write pickled weights. Only safetensors are written: remove it.",
+        )
 
 
 COMMON = (needs_model,)
 RULES: dict[type, tuple[Callable[[Any], Found], ...]] = {
     TrainArgs: (
         *COMMON, needs_dataset, one_source_of_validation, evaluation_has_data, best_needs_evaluation,
-        saves_meet_evaluations, one_precision, packing_needs_our_attention, one_learning_mask, padding_is_never_learnt,
+        saves_meet_evaluations, one_precision, packing_needs_our_attention, one_learning_mask,
+        padding_is_never_learnt,
         one_row_order, one_checkpointing, freeze_trains_something, adapters_go_on_as_lora, no_trackers_yet,
         resume_or_overwrite, training_is_the_point,
     ),

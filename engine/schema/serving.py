@@ -9,9 +9,15 @@ from engine.schema.arg import arg
 
 @dataclass(frozen=True)
 class ServingArgs:
-    host: str = arg("127.0.0.1", "Address to listen on. Any but loopback asks for a key.", label="Host", tier="common")
-    port: int = arg(8000, "Port to listen on; 0 takes any free one.", label="Port", ge=0, le=65535, tier="common")
-    model_name: str | None = arg(None, "Name the model is served under. Empty: the folder's.", label="Served name")
+    host: str = arg(
+        "127.0.0.1", "Address to listen on. Any but loopback asks for a key.", label="Host", tier="common"
+    )
+    port: int = arg(
+        8000, "Port to listen on; 0 takes any free one.", label="Port", ge=0, le=65535, tier="common"
+    )
+    model_name: str | None = arg(
+        None, "Name the model is served under. Empty: the folder's.", label="Served name"
+    )
     use_cpu: bool = arg(False, "Stay off the GPU.", label="CPU only", tier="common")
 
 
