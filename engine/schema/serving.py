@@ -30,4 +30,6 @@ class WebuiOptions:
         (), "Further host names the page may be opened under, separated by commas.", label="Allowed hosts"
     )
     inbrowser: bool = arg(False, "Open the page in a browser on this machine.", label="Open browser")
-    job: str | None = arg(None, "Print the address with this job on screen.", label="Job")
+    start: str | None = arg(
+        None, "Submit this argument file as a training job and open the page on it.", label="Start"
+    )
