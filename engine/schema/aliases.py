@@ -113,7 +113,8 @@ def modernise(given: Mapping[str, Any]) -> tuple[dict[str, Any], Notes, list[Pro
     notes: Notes = []
     problems: list[Problem] = []
     fresh: dict[str, Any] = {}
-    for name, value in given.items():
+    old_last = sorted(given.items(), key=lambda item: item[0] in RENAMED or item[0] in TRANSLATED)
+    for name, value in old_last:
         if name in DROPPED:
             notes.append(f"{name} has no effect: {DROPPED[name]}.")
         elif name in RENAMED:
