@@ -1,0 +1,103 @@
+"""Where a model comes from, and what to tell a person when it does not come.
+
+Knows paths and hub ids, not weights. Try: python -m engine.models.source data/tiny-qwen3
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import ArgError, Problem, UserError
+
+if TYPE_CHECKING:
+    from engine.schema.model import ModelArgs
+
+FIELD = "model_name_or_path"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place to load from: `path` is a directory or a hub id, `options` go to from_pretrained."""
+
+    path: str
+    is_local: bool
+    what: str
+    options: dict[str, Any]
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn the loader's failures into one sentence that names the argument."""
+        from safetensors import SafetensorError
+
+        try:
+            yield
+        except UserError:
+            raise
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise _problem(self._reason(error)) from error
+
+    def _reason(self, error: Exception) -> str:
+        detail = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        if self.is_local:
+            return f"the {self.what} in {self.path} cannot be read: {detail}"
+        return (
+            f"no folder {self.path} here, and the hub gave no {self.what} of that name: {detail} "
+            "Check the spelling and the network, or give the path of a downloaded model."
+        )
+
+
+def locate(model: ModelArgs, *, what: str) -> Source:
+    """Find the model's directory or accept a hub id. Raises UserError where the argument can be neither."""
+    name = model.model_name_or_path
+    if not name:
+        raise _problem("is not set. Give a model's folder or a hub id.")
+    options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
+    path = Path(name).expanduser()
+    if path.is_dir():
+        _check_folder(path)
+        return Source(str(path), True, what, options)
+    if path.exists():
+        raise _problem(f"{name} is a file; a model is a folder with config.json and weights in it.")
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise _problem(f"there is no folder {name}.")
+    return Source(name, False, what, {**options, "revision": model.model_revision, "cache_dir": model.cache_dir})
+
+
+def _check_folder(path: Path) -> None:
+    if (path / "config.json").is_file():
+        return
+    if (path / "adapter_config.json").is_file():
+        base = _base_of(path)
+        hint = f" Set model_name_or_path={base} and adapter_name_or_path={path}." if base else ""
+        raise _problem(f"{path} holds an adapter, not a whole model.{hint}")
+    raise _problem(f"{path} has no config.json, so that it is not a model folder.")
+
+
+def _base_of(adapter: Path) -> str | None:
+    try:
+        return json.loads((adapter / "adapter_config.json").read_text()).get("base_model_name_or_path")
+    except (ValueError, OSError):
+        return None
+
+
+def _problem(message: str) -> ArgError:
+    return ArgError([Problem(FIELD, message)])
+
+
+if __name__ == "__main__":
+    import sys
+    from types import SimpleNamespace
+
+    print(
+        locate(  # type: ignore[arg-type]
+            SimpleNamespace(
+                model_name_or_path=sys.argv[1], trust_remote_code=False, model_revision="main", cache_dir=None
+            ),
+            what="model",
+        )
+    )

@@ -1,0 +1,37 @@
+"""Exact sums over an evaluation set: loss, perplexity, token accuracy. Every target counts once, whatever its batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.train.trainer import LossParts
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums that add up: nats of loss, targets, targets got right."""
+
+    total: float = 0.0
+    num_targets: int = 0
+    num_correct: int = 0
+
+    @staticmethod
+    def of(parts: LossParts, batch: dict[str, Any]) -> Tally:
+        correct = 0 if parts.correct is None else int(parts.correct)
+        return Tally(float(parts.total), batch["num_targets"], correct)
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.total + other.total, self.num_targets + other.num_targets, self.num_correct + other.num_correct
+        )
+
+    def metrics(self, prefix: str, *, accuracy: bool) -> dict[str, float]:
+        """`PREFIX_loss` in nats per target, its exponential as `PREFIX_perplexity`, `PREFIX_accuracy` of 0 to 1."""
+        loss = self.total / self.num_targets if self.num_targets else math.nan
+        found = {f"{prefix}_loss": loss, f"{prefix}_perplexity": math.exp(min(loss, 700.0))}
+        if accuracy:
+            found[f"{prefix}_accuracy"] = self.num_correct / max(self.num_targets, 1)
+        return found

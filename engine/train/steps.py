@@ -1,0 +1,130 @@
+"""The steps every stage takes: a network that can train, the collator that fits it, and the way to the end of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from engine.data.collate import PaddedCollator, PaddingFreeCollator
+from engine.errors import ArgError, DataError, Problem, UserError
+from engine.events import append_event
+from engine.models import attention as segment
+from engine.models.adapters import apply_adapter
+from engine.models.load import attention_for, compute_dtype, load_config, load_model
+from engine.paths import write_whole
+from engine.train.checkpoint import resume_point
+from engine.train.console import phase_reporter, say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from engine.data.pipeline import Prepared
+    from engine.schema.commands import TrainArgs
+    from engine.train.batches import Collator
+    from engine.train.run import Run
+    from engine.train.trainer import StageTrainer
+
+
+def find_resume(args: TrainArgs, run: Run) -> Path | None:
+    """The checkpoint to go on from, told to the person and to the metric log."""
+    point, lines = resume_point(run.paths, args.output.resume_from_checkpoint)
+    for line in lines:
+        say(line)
+    if args.output.resume_from_checkpoint and lines:
+        step = json.loads((point / "trainer_state.json").read_text())["global_step"] if point else 0
+        append_event(run.paths.trainer_log, {"resumed_from": step})
+    return point
+
+
+def check_data(prepared: Prepared, args: TrainArgs) -> None:
+    """Raises UserError where there is nothing to train on, or an evaluation is asked for without rows."""
+    if prepared.train is None or len(prepared.train) == 0:
+        raise DataError(f"dataset={','.join(args.data.dataset) or '(none)'} gives no row to train on.")
+    wants = args.output.eval_strategy != "no" or args.output.eval_on_start or args.launch.do_eval
+    if wants and not prepared.evals:
+        message = "evaluation needs rows: set eval_dataset, or val_size above 0."
+        raise ArgError([Problem("eval_dataset", message)])
+
+
+def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module, bool]:
+    """The network with what trains in it chosen, and whether rows go in without padding."""
+    config = load_config(args.model)
+    attention = attention_for(args.model, config)
+    # Weights that train are float32 (unless pure); reading a full model in less would lose bits for nothing.
+    reads_half = args.optimization.pure_bf16 or args.adapter.finetuning_type != "full"
+    dtype = compute_dtype(args.optimization) if reads_half else torch.float32
+    network = load_model(args.model, dtype=dtype, attention=attention, trainable=True)
+    _check_vocabulary(network, tokenizer)
+    padding_free = attention == segment.NAME
+    if padding_free and not segment.keeps_segments_apart(network):
+        padding_free = False
+        network.set_attn_implementation("sdpa" if network._supports_sdpa else "eager")
+        say(f"{type(network).__name__} does not keep sequences of one row apart: padded batches are used instead")
+    if args.data.packing and not padding_free:
+        message = "packing=true needs attention that keeps sequences apart; this model and flash_attn have none. "
+        raise ArgError([Problem("packing", message + "Set packing=false.")])
+    network.config.use_cache = False
+    trained = apply_adapter(network, args.adapter, args.model, pure=args.optimization.pure_bf16)
+    total = sum(parameter.numel() for parameter in trained.parameters())
+    trains = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
+    say(f"{trains:,} of {total:,} parameters train ({trains / total:.2%})")
+    return trained, padding_free
+
+
+def collator_for(tokenizer: PreTrainedTokenizerBase, *, padding_free: bool) -> Collator:
+    return PaddingFreeCollator() if padding_free else PaddedCollator(tokenizer.pad_token_id or 0)
+
+
+def train_to_the_end(trainer: StageTrainer, args: TrainArgs, run: Run, resume: Path | None) -> int:
+    """Train, write the model and the results. Returns 0, or 130 where a stop came before the last step."""
+    with run.cooperative():
+        outcome = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    state = trainer.state
+    if run.stop_requested() and state.global_step < state.max_steps:
+        trainer.save_state()
+        say(f"stopped at step {state.global_step} of {state.max_steps}; checkpoint-{state.global_step} goes on from here")
+        return 130
+    report = phase_reporter(run.paths)
+    report("saving", 0, 1)
+    trainer.save_weights(run.paths.root)
+    results = {"train": {**outcome.metrics, "num_input_tokens_seen": state.num_input_tokens_seen}}
+    if args.launch.do_eval and trainer.eval_dataset:
+        with run.cooperative():
+            metrics = trainer.evaluate()
+        if metrics is None:
+            return 130
+        results["eval"] = metrics
+    write_results(run.paths.root, results, epoch=state.epoch)
+    trainer.save_state()
+    if args.output.plot_loss:
+        from engine.train.plot import plot_losses
+
+        for path in plot_losses(run.paths.root, state.log_history):
+            say(f"drew {path.name}")
+    report("saving", 1, 1)
+    say(f"finished: {state.global_step} steps, train_loss {outcome.training_loss:.4f}; model in {run.paths.root}")
+    return 0
+
+
+def write_results(root: Path, results: dict[str, dict[str, Any]], *, epoch: float | None) -> None:
+    """`train_results.json`, `eval_results.json` and `all_results.json`, as users of the field expect them."""
+    everything: dict[str, Any] = {"epoch": epoch}
+    for name, metrics in results.items():
+        write_whole(root / f"{name}_results.json", json.dumps({"epoch": epoch, **metrics}, indent=4, sort_keys=True))
+        everything |= metrics
+    write_whole(root / "all_results.json", json.dumps(everything, indent=4, sort_keys=True))
+
+
+def _check_vocabulary(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = network.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise UserError(
+            f"the tokenizer knows {len(tokenizer)} tokens, the model embeds only {rows}. "
+            "Use the tokenizer that belongs to the model."
+        )
+
+

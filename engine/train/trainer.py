@@ -1,0 +1,259 @@
+"""The one Trainer: the loop is transformers', the loss is the stage's, checkpoints are complete or absent.
+
+Not a place for objectives (engine/stages) nor for what is printed (callbacks.py). The order of rows, token counts,
+evaluation and saving are overridden; the optimiser, schedules, precision and accumulation are inherited.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from engine.models import save
+from engine.paths import RunPaths
+from engine.train import checkpoint
+from engine.train.batches import Collator, EpochBatches, build_loader
+from engine.train.metrics import Tally
+
+
+class LossParts(NamedTuple):
+    """What a stage's loss gives for one batch: the sum over its targets (nats), and what it got right."""
+
+    total: torch.Tensor
+    correct: torch.Tensor | None = None
+
+
+class StageLoss(Protocol):
+    """Scores one batch. `with_correct` asks for LossParts.correct, which only an evaluation needs."""
+
+    def __call__(self, network: nn.Module, batch: dict[str, Any], *, with_correct: bool = False) -> LossParts: ...
+
+
+class StageTrainer(Trainer):
+    """transformers.Trainer with our loss, rows, evaluation and checkpoints. Build it with `build_trainer`."""
+
+    # The loss is divided by the targets of the whole accumulated batch, so that k small batches equal one large.
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        *,
+        stage_loss: StageLoss,
+        paths: RunPaths,
+        order: str,
+        with_accuracy: bool,
+        stop_requested: Callable[[], bool],
+        **inherited: Any,
+    ) -> None:
+        super().__init__(**inherited)
+        self.remove_callback(PrinterCallback)
+        self.stage_loss, self.paths, self.order = stage_loss, paths, order
+        self.with_accuracy, self.stop_requested = with_accuracy, stop_requested
+        self._batches: EpochBatches | None = None
+        self._saved_step: int | None = None
+        self._num_parameters = sum(
+            parameter.numel() for name, parameter in self.model.named_parameters() if "embed" not in name
+        )
+
+    # Rows and counts
+
+    def get_train_dataloader(self) -> DataLoader:
+        table, args = self.train_dataset, self.args
+        self._batches = EpochBatches(
+            len(table),
+            self._train_batch_size,
+            order=self.order,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            lengths=table.lengths if self.order == "group_by_length" else None,
+            drop_last=args.dataloader_drop_last,
+        )
+        return self._loader(table, self._batches)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        table = self.eval_dataset if eval_dataset is None else eval_dataset
+        return self._loader(table, EpochBatches(len(table), self.args.eval_batch_size, order="sequential"))
+
+    def _loader(self, table: Any, batches: EpochBatches) -> DataLoader:
+        return build_loader(
+            table,
+            batches,
+            self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def _run_epoch(self, *, epoch: int, **rest: Any) -> None:
+        assert self._batches is not None, "the loader is built before the first epoch"
+        self._batches.set_epoch(epoch)
+        super()._run_epoch(epoch=epoch, **rest)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Any]], int]:
+        # range first: zip asks it first, so that no batch is taken and lost at the end.
+        batches = [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)]
+        return batches, sum(batch["num_targets"] for batch in batches)
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        self.state.num_input_tokens_seen += inputs["num_tokens"]
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        return 6 * inputs["num_tokens"] * self._num_parameters
+
+    # Loss and evaluation
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: int | None = None,
+    ) -> torch.Tensor:
+        return self.stage_loss(model, inputs).total / max(num_items_in_batch or inputs["num_targets"], 1)
+
+    @torch.no_grad()
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float] | None:
+        """Mean loss per target over every eval set, and over all together as eval_loss. None where a stop came."""
+        tables = self.eval_dataset if eval_dataset is None else eval_dataset
+        tables = tables if isinstance(tables, dict) else {"": tables}
+        started = time.monotonic()
+        metrics: dict[str, float] = {}
+        overall = Tally()
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            for name, table in tables.items():
+                tally = self._tally(table)
+                if tally is None:
+                    self.control.should_training_stop = self.control.should_save = True
+                    return None
+                if len(tables) > 1:
+                    metrics |= tally.metrics(f"{metric_key_prefix}_{name}", accuracy=self.with_accuracy)
+                overall += tally
+        finally:
+            self.model.train(was_training)
+        metrics |= overall.metrics(metric_key_prefix, accuracy=self.with_accuracy)
+        metrics[f"{metric_key_prefix}_runtime"] = round(time.monotonic() - started, 4)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _tally(self, table: Any) -> Tally | None:
+        loader, tally = self.get_eval_dataloader(table), Tally()
+        self.callback_handler.eval_dataloader = loader
+        for batch in loader:
+            if self.stop_requested():
+                return None
+            batch = self._prepare_inputs(batch)
+            with self.accelerator.autocast():
+                parts = self.stage_loss(self.model, batch, with_correct=self.with_accuracy)
+            tally += Tally.of(parts, batch)
+            self.control = self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+        return tally
+
+    def _evaluate(
+        self, trial: Any, ignore_keys_for_eval: list[str] | None, skip_scheduler: bool = False
+    ) -> dict[str, float]:
+        metrics = self.evaluate(ignore_keys=ignore_keys_for_eval)
+        if metrics is None:
+            return {}
+        if isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) and not skip_scheduler:
+            self.lr_scheduler.step(metrics[_metric_key(self.args)])
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        # An evaluation that was stopped half-way has no result, and NaN is never the best.
+        if not metrics or not math.isfinite(metrics.get(_metric_key(self.args), 0.0)):
+            return False
+        return super()._determine_best_metric(metrics, trial)
+
+    # Checkpoints
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        step = self.state.global_step
+        if self._saved_step == step:
+            return
+        self.store_flos()
+        final = self.paths.checkpoint(step)
+        staged = checkpoint.open_staging(self.paths, step)
+        self.save_weights(staged)
+        if self.state.best_global_step:
+            best = self.paths.checkpoint(self.state.best_global_step)
+            if best == final or best.is_dir():
+                self.state.best_model_checkpoint = str(best)
+        if not self.args.save_only_model:
+            self._save_optimizer_and_scheduler(str(staged))
+            self._save_scaler(str(staged))
+            self._save_rng_state(str(staged))
+        self.state.save_to_json(str(staged / checkpoint.STATE))
+        checkpoint.publish(self.paths, staged, step)
+        self._saved_step = step
+        best_path = self.state.best_model_checkpoint
+        checkpoint.rotate(self.paths, keep=self.args.save_total_limit, best=Path(best_path) if best_path else None)
+
+    def save_weights(self, directory: Path) -> None:
+        """Write the model or adapter and the tokenizer, nothing of the training."""
+        save.save_model(self.accelerator.unwrap_model(self.model), directory)
+        save.save_tokenizer(self.processing_class, directory)
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        position = super()._init_training_state(*args, **kwargs)
+        # A run directory may have been moved: the best checkpoint is where the run is now.
+        best = self.paths.checkpoint(self.state.best_global_step) if self.state.best_global_step else None
+        self.state.best_model_checkpoint = str(best) if best is not None and best.is_dir() else None
+        return position
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        save.load_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        save.load_weights(self.accelerator.unwrap_model(self.model), Path(self.state.best_model_checkpoint))
+
+
+def build_trainer(
+    *,
+    network: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    arguments: TrainingArguments,
+    collate: Collator,
+    train_table: Any,
+    eval_tables: dict[str, Any],
+    callbacks: list[TrainerCallback],
+    stage_loss: StageLoss,
+    paths: RunPaths,
+    order: str = "random",
+    with_accuracy: bool = False,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> StageTrainer:
+    """A trainer ready to train. `eval_tables` may be empty; with several, eval_loss is that of all rows together."""
+    return StageTrainer(
+        model=network,
+        args=arguments,
+        processing_class=tokenizer,
+        data_collator=collate,
+        train_dataset=train_table,
+        eval_dataset=eval_tables or None,
+        callbacks=callbacks,
+        stage_loss=stage_loss,
+        paths=paths,
+        order=order,
+        with_accuracy=with_accuracy,
+        stop_requested=stop_requested,
+    )
+
+
+def _metric_key(args: TrainingArguments) -> str:
+    name = args.metric_for_best_model or "loss"
+    return name if name.startswith("eval_") else f"eval_{name}"
+
+
