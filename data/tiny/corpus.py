@@ -1,7 +1,7 @@
 """The corpus of the tiny model: conversations to learn from and held-out questions to score it by.
 
-Deterministic: the same seed gives the same bytes. A question is held out by the hash of its key (kinds.py), so no
-wording, language or order of a held-out question is ever in the training conversations.
+Deterministic: the same seed gives the same bytes. A question is held out by the hash of its key (question.py), so
+that what a held-out question asks is nowhere in the training conversations.
 Try: python data/tiny/corpus.py --show 20        or: python data/tiny/corpus.py --out FOLDER
 """
 
@@ -13,11 +13,12 @@ from pathlib import Path
 from random import Random
 
 import words
-from kinds import KINDS, TAUGHT, Question
+from kinds import KINDS
+from question import TAUGHT, Question
 
 SEED = 7
 HELD_OUT_PERCENT = 10
-# Arithmetic has to be worked out, the rest is soon known by heart: the shares follow what each kind costs to learn.
+# Arithmetic has to be worked out, the rest is soon known by heart: a share follows what the kind costs to learn.
 SHARES = {
     "greetings": 4,
     "identity": 5,

@@ -1,7 +1,8 @@
 """The tiny model's tokenizer: byte-level BPE with Qwen's way of cutting text, special tokens and chat format.
 
-Trained on the corpus and on the demo sets, so that the demo sets do not fall apart into bytes. Every digit is a token
-of its own. It is not Qwen's vocabulary: the numbers of the tokens differ. Try: python data/tiny/tokenizer.py --out FOLDER
+Trained on the corpus and on the demo sets, so that the demo sets do not fall apart into bytes. Every digit is a
+token of its own. It is not Qwen's vocabulary: the numbers of the tokens differ.
+Try: python data/tiny/tokenizer.py --out FOLDER
 """
 
 import argparse
@@ -32,7 +33,10 @@ SPECIAL = (
 # Qwen adds these too, but keeps them as text when special tokens are left out of a decoded answer.
 VISIBLE = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
 # Contractions, words with at most one leading mark, single digits, runs of marks, line ends, other white space.
-SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 REPOSITORY_DATA = Path(__file__).resolve().parent.parent
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
@@ -77,7 +81,7 @@ def train(texts: Iterator[str]) -> Tokenizer:
 
 
 def build(out: Path, *, sample: int = 6_000) -> Path:
-    """Train on a sample of the corpus and all demo sets, and write the tokenizer's files as transformers reads them."""
+    """Train on a sample of the corpus and all demo sets; writes the files transformers reads."""
     learnt = (message["content"] for messages in corpus.conversations(sample) for message in messages)
     tokenizer = train(iter([*learnt, *demo_texts(REPOSITORY_DATA)]))
     out.mkdir(parents=True, exist_ok=True)

@@ -1,182 +1,47 @@
-"""The words and facts the tiny model is taught. Data only: questions are built from it in kinds.py.
+"""The words and facts the tiny model is taught. Data only: the other files build questions from it.
 
-Every table is a plain tuple, English beside Chinese, so that a fact can be checked by reading it. Try: python data/tiny/corpus.py --show 20
+Every table is a plain tuple, English beside Chinese, so that a fact can be checked by reading it.
+Try: python data/tiny/corpus.py --show 20
 """
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
 
 SELF_NAME = "Tiny"
 SELF_MAKER = "the Tunesmith project"
 SELF_MAKER_ZH = "Tunesmith 项目"
 
-NAMES = [
-    "Anna",
-    "Tom",
-    "Lucy",
-    "Ben",
-    "Emma",
-    "Jack",
-    "Rose",
-    "Sam",
-    "Alice",
-    "Bob",
-    "Kate",
-    "Leo",
-    "Mary",
-    "Nick",
-    "Olga",
-    "Paul",
-    "Rita",
-    "Sara",
-    "Tina",
-    "Zoe",
-    "Adam",
-    "Clara",
-    "David",
-    "Eva",
-    "Frank",
-    "Grace",
-    "Henry",
-    "Iris",
-    "John",
-    "Lily",
-]
-NAMES_ZH = [
-    "小明",
-    "小红",
-    "小华",
-    "小丽",
-    "小龙",
-    "小雪",
-    "小芳",
-    "小杰",
-    "小月",
-    "小云",
-    "小林",
-    "小玉",
-    "小东",
-    "小海",
-    "小冬",
-    "小春",
-    "小天",
-    "小文",
-    "小星",
-    "小白",
-]
+NAMES = _words(
+    """
+    Anna Tom Lucy Ben Emma Jack Rose Sam Alice Bob Kate Leo Mary Nick Olga Paul Rita Sara Tina Zoe
+    Adam Clara David Eva Frank Grace Henry Iris John Lily
+    """
+)
+NAMES_ZH = _words(
+    """
+    小明 小红 小华 小丽 小龙 小雪 小芳 小杰 小月 小云 小林 小玉 小东 小海 小冬 小春 小天 小文 小星
+    小白
+    """
+)
 
 # Short everyday words, each the raw material of copying, reversing and first letters.
-WORDS = [
-    "apple",
-    "bird",
-    "cat",
-    "dog",
-    "egg",
-    "fish",
-    "goat",
-    "hat",
-    "ice",
-    "jar",
-    "key",
-    "lamp",
-    "moon",
-    "nest",
-    "owl",
-    "pen",
-    "queen",
-    "rain",
-    "sun",
-    "tree",
-    "up",
-    "van",
-    "wind",
-    "yard",
-    "zoo",
-    "ant",
-    "boat",
-    "cup",
-    "door",
-    "ear",
-    "fox",
-    "gold",
-    "hill",
-    "ink",
-    "jam",
-    "kite",
-    "leaf",
-    "milk",
-    "nose",
-    "oak",
-    "pig",
-    "rock",
-    "star",
-    "tent",
-    "wolf",
-    "bell",
-    "cake",
-    "desk",
-    "farm",
-    "game",
-    "hand",
-    "king",
-    "lake",
-    "map",
-    "night",
-    "road",
-    "ship",
-    "train",
-    "water",
-    "bread",
-    "cloud",
-    "green",
-    "house",
-    "light",
-    "mouse",
-    "river",
-    "snow",
-    "stone",
-    "table",
-    "window",
-]
-WORDS_ZH = [
-    "天空",
-    "大海",
-    "太阳",
-    "月亮",
-    "星星",
-    "苹果",
-    "香蕉",
-    "小猫",
-    "小狗",
-    "老虎",
-    "花园",
-    "学校",
-    "书本",
-    "桌子",
-    "椅子",
-    "门口",
-    "窗户",
-    "山水",
-    "河流",
-    "树木",
-    "雨水",
-    "雪花",
-    "风筝",
-    "火车",
-    "汽车",
-    "飞机",
-    "轮船",
-    "面包",
-    "牛奶",
-    "鸡蛋",
-    "米饭",
-    "茶叶",
-    "眼睛",
-    "耳朵",
-    "手指",
-    "老师",
-    "朋友",
-    "家人",
-    "城市",
-    "田野",
-]
+WORDS = _words(
+    """
+    apple bird cat dog egg fish goat hat ice jar key lamp moon nest owl pen queen rain sun tree up van
+    wind yard zoo ant boat cup door ear fox gold hill ink jam kite leaf milk nose oak pig rock star
+    tent wolf bell cake desk farm game hand king lake map night road ship train water bread cloud
+    green house light mouse river snow stone table window
+    """
+)
+WORDS_ZH = _words(
+    """
+    天空 大海 太阳 月亮 星星 苹果 香蕉 小猫 小狗 老虎 花园 学校 书本 桌子 椅子 门口 窗户 山水 河流
+    树木 雨水 雪花 风筝 火车 汽车 飞机 轮船 面包 牛奶 鸡蛋 米饭 茶叶 眼睛 耳朵 手指 老师 朋友 家人
+    城市 田野
+    """
+)
 CHARS_ZH = "天地人山水火木土日月星云风雨雪花草树鸟鱼马牛羊虎龙东西南北上下左右大小多少红黄白黑"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -279,34 +144,12 @@ DAYS = (
     ("Saturday", "星期六"),
     ("Sunday", "星期日"),
 )
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-MONTHS_ZH = [
-    "一月",
-    "二月",
-    "三月",
-    "四月",
-    "五月",
-    "六月",
-    "七月",
-    "八月",
-    "九月",
-    "十月",
-    "十一月",
-    "十二月",
-]
+MONTHS = _words(
+    """
+    January February March April May June July August September October November December
+    """
+)
+MONTHS_ZH = _words("一月 二月 三月 四月 五月 六月 七月 八月 九月 十月 十一月 十二月")
 # whole, part, how many; and the same in Chinese with its measure words
 COUNTS = (
     ("days", "a week", 7, "一个星期有几天", "一个星期有七天。"),

@@ -1,0 +1,38 @@
+"""What a question is, and how it is recognised on either side of the train/held-out split.
+
+A question's `key` is what it asks: without its wording where the wording does not matter (23+45 is one key in
+every phrasing, both languages and both orders), with its wording where the fact itself must be taught (that snow
+is white is seen in training, but not in the phrasing that is held out). Try: python data/tiny/corpus.py --show 20
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+TAUGHT = "taught:"  # a key that starts with this is never held out
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question with its only right answer. key: what the split goes by."""
+
+    kind: str
+    language: str
+    key: str
+    prompt: str
+    answer: str
+
+
+def pick_language(rng: Random) -> str:
+    return "en" if rng.random() < 0.6 else "zh"
+
+
+def bare(prompt: str) -> str:
+    """A prompt without its capitals and its last punctuation, which a person may leave out."""
+    return prompt.casefold().rstrip("?.!？。！ ")
+
+
+def phrased(rng: Random, kind: str, language: str, prompts: tuple[str, ...], answer: str) -> Question:
+    """A fact in one of several phrasings; the phrasing is the key, and the first one is always taught."""
+    index = rng.randrange(len(prompts))
+    key = f"{kind}:{bare(prompts[index])}"
+    return Question(kind, language, key if index else TAUGHT + key, prompts[index], answer)
