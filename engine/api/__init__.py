@@ -1,0 +1,1 @@
+"""An OpenAI-style HTTP server around one inference engine."""

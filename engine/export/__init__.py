@@ -1,0 +1,1 @@
+"""A model with adapters as one folder that any tool of the field loads, proven equal before it is shown."""
