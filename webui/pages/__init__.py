@@ -1,0 +1,1 @@
+"""One module a tab: `TAB` is its id, `build(studio)` draws it."""
