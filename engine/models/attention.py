@@ -1,13 +1,14 @@
 """Attention that knows where one sequence ends and the next begins, for rows that hold several.
 
-A batch without padding is one row (1, L) with `cu_seq_lens_q` (the running sum of segment lengths, from 0) beside it. Nothing
-here builds a matrix of L x L: on a GPU the segments go to torch's variable-length flash kernel, elsewhere each
-segment is attended on its own. Calls without boundaries (inference with a cache, padded rows) go to torch's sdpa.
-Not a kernel of its own. Try: pytest tests/models/test_attention.py
+A batch without padding is one row (1, L) with `cu_seq_lens_q` (the running sum of segment lengths, from 0)
+beside it. Nothing here builds a matrix of L x L: on a GPU the segments go to torch's variable-length flash
+kernel, elsewhere each segment is attended on its own. Calls without boundaries (inference with a cache,
+padded rows) go to torch's sdpa. Not a kernel of its own. Try: pytest tests/models/test_attention.py
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,8 +39,8 @@ def segment_mask(
 ) -> torch.Tensor | None:
     """The mask transformers hands to every layer: None wherever `segment_attention` needs no mask.
 
-    A row without a padding mask and without a cache is causal within its segments, which the attention does by
-    itself. Everything else (padding, a cache, a custom pattern) gets torch's boolean mask.
+    A row without a padding mask and without a cache is causal within its segments, which the attention does
+    by itself. Everything else (padding, a cache, a custom pattern) gets torch's boolean mask.
     """
     if attention_mask is None and q_length == kv_length and not use_vmap:
         return None
@@ -70,9 +71,9 @@ def segment_attention(
 ) -> tuple[torch.Tensor, None]:
     """Causal attention inside each segment. Returns (B, L, H, D) and no weights.
 
-    `cu_seq_lens_q` (N+1,) int32 holds the boundaries and needs B = 1; without it, a row is one segment, or as many
-    as `position_ids` restarts. `sliding_window` counts the query itself. Raises ValueError where boundaries come
-    with a mask, since one of the two would be ignored.
+    `cu_seq_lens_q` (N+1,) int32 holds the boundaries and needs B = 1; without it, a row is one segment, or
+    as many as `position_ids` restarts. `sliding_window` counts the query itself. Raises ValueError where
+    boundaries come with a mask, since one of the two would be ignored.
     """
     if cu_seq_lens_q is not None and attention_mask is not None:
         raise ValueError("sequence boundaries and an attention mask exclude each other")
@@ -82,14 +83,23 @@ def segment_attention(
         return sdpa_attention_forward(
             module, query_BHLD, key_BKLD, value_BKLD, attention_mask, dropout, scaling, is_causal, **rest
         )
+    if query_BHLD.is_cuda and torch.is_autocast_enabled("cuda"):
+        # Norms with float32 weights hand on float32; the variable-length kernel is not in autocast's list.
+        dtype = torch.get_autocast_dtype("cuda")
+        query_BHLD, key_BKLD, value_BKLD = query_BHLD.to(dtype), key_BKLD.to(dtype), value_BKLD.to(dtype)
     if cu_seq_lens_q is not None and query_BHLD.is_cuda and not dropout and query_BHLD.dtype != torch.float32:
         assert max_length_q is not None, "the collator gives max_length_q beside cu_seq_lens_q"
-        return _varlen(query_BHLD, key_BKLD, value_BKLD, cu_seq_lens_q, max_length_q, scaling, sliding_window), None
+        return _varlen(
+            query_BHLD, key_BKLD, value_BKLD, cu_seq_lens_q, max_length_q, scaling, sliding_window
+        ), None
     lengths = _segment_lengths(cu_seq_lens_q, position_ids, query_BHLD)
     outputs = [
         _causal(query_BHSD, key_BKSD, value_BKSD, dropout=dropout, scale=scaling, window=sliding_window)
         for query_BHSD, key_BKSD, value_BKSD in zip(
-            query_BHLD.split(lengths, 2), key_BKLD.split(lengths, 2), value_BKLD.split(lengths, 2), strict=True
+            query_BHLD.split(lengths, 2),
+            key_BKLD.split(lengths, 2),
+            value_BKLD.split(lengths, 2),
+            strict=True,
         )
     ]
     output_BHLD = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
@@ -108,7 +118,7 @@ def _segment_lengths(
     else:
         starts = boundaries.tolist()
         assert batch_size == 1 and starts[-1] == length, "boundaries must cover exactly one row"
-    return [end - start for start, end in zip(starts, starts[1:], strict=False)]
+    return [end - start for start, end in pairwise(starts)]
 
 
 def _causal(
@@ -124,7 +134,13 @@ def _causal(
     grouped = query_BHSD.shape[1] != key_BKSD.shape[1]
     if window is None or length <= window:
         return F.scaled_dot_product_attention(
-            query_BHSD, key_BKSD, value_BKSD, dropout_p=dropout, is_causal=True, scale=scale, enable_gqa=grouped
+            query_BHSD,
+            key_BKSD,
+            value_BKSD,
+            dropout_p=dropout,
+            is_causal=True,
+            scale=scale,
+            enable_gqa=grouped,
         )
     # A band: queries in blocks as long as the window, so that a block sees at most two windows of keys.
     outputs = []
@@ -178,8 +194,9 @@ def _varlen(
 def keeps_segments_apart(model: PreTrainedModel, *, tolerance: float = 2e-2) -> bool:
     """Whether a token's output is blind to the other segments of its row, tried on two short ones.
 
-    A model whose layers do not hand the boundaries on to the attention would let one example read another without
-    any error; this is the proof that it does not. `tolerance` is relative to the largest logit (bfloat16 included).
+    A model whose layers do not hand the boundaries on to the attention would let one example read another
+    without any error; this is the proof that it does not. `tolerance` is relative to the largest logit
+    (bfloat16 included).
     """
     device = next(model.parameters()).device
     vocabulary = model.get_input_embeddings().num_embeddings

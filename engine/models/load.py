@@ -30,14 +30,18 @@ ATTENTION = {"auto": segment.NAME, "ours": segment.NAME, "sdpa": "sdpa", "disabl
 
 
 def compute_dtype(optimization: OptimizationArgs) -> torch.dtype:
-    """The dtype of matrix products, and of weights that do not train. Trained weights stay float32 unless pure."""
+    """The dtype of matrix products, and of weights that do not train. Trained weights stay float32 unless
+    pure.
+    """
     if optimization.bf16 or optimization.pure_bf16:
         return torch.bfloat16
     return torch.float16 if optimization.fp16 else torch.float32
 
 
 def attention_for(model: ModelArgs, config: PreTrainedConfig) -> str:
-    """The attention implementation for training. `auto` avoids ours where the architecture needs what it lacks."""
+    """The attention implementation for training. `auto` avoids ours where the architecture needs what it
+    lacks.
+    """
     text = config.get_text_config()
     special = getattr(text, "attn_logit_softcapping", None) or config.model_type == "gpt_oss"
     if model.flash_attn == "auto" and special:
@@ -61,8 +65,8 @@ def load_model(
 ) -> PreTrainedModel:
     """Load the base model, without adapters. `dtype` may be "auto" (the checkpoint's). Raises UserError.
 
-    trainable=True leaves it on the CPU in train mode with every parameter requiring a gradient (the trainer moves
-    it); False puts it on `device`, the GPU where there is one, in eval mode and frozen.
+    trainable=True leaves it on the CPU in train mode with every parameter requiring a gradient (the trainer
+    moves it); False puts it on `device`, the GPU where there is one, in eval mode and frozen.
     """
     if attention == segment.NAME:
         segment.register()
@@ -73,7 +77,11 @@ def load_model(
     if network is None:
         with source.explained():
             network = AutoModelForCausalLM.from_pretrained(
-                source.path, dtype=dtype, attn_implementation=attention, use_safetensors=True, **source.options
+                source.path,
+                dtype=dtype,
+                attn_implementation=attention,
+                use_safetensors=True,
+                **source.options,
             )
     _make_savable(network)
     if trainable:
@@ -88,13 +96,17 @@ def load_for_inference(
     """Base model with every adapter merged in order, in eval mode, and its tokenizer. Raises UserError."""
     device = device or default_device()
     tokenizer = load_tokenizer(model)
-    network = load_model(model, dtype=inference_dtype(model, device), attention="sdpa", trainable=False, device=device)
+    network = load_model(
+        model, dtype=inference_dtype(model, device), attention="sdpa", trainable=False, device=device
+    )
     network.config.use_cache = True
     return merge_adapters(network, model), tokenizer
 
 
 def merge_adapters(network: PreTrainedModel, model: ModelArgs) -> PreTrainedModel:
-    """Add each adapter of the arguments to the weights, first to last. Raises UserError where one does not fit."""
+    """Add each adapter of the arguments to the weights, first to last. Raises UserError where one does not
+    fit.
+    """
     if not model.adapter_name_or_path:
         return network
     from engine.models.adapters.lora import merge
@@ -110,7 +122,9 @@ def adapter_path(model: ModelArgs, name: str) -> str:
     if path.is_dir():
         if (path / "adapter_config.json").is_file():
             return str(path)
-        raise ArgError([Problem("adapter_name_or_path", f"{path} has no adapter_config.json; it is not an adapter.")])
+        raise ArgError(
+            [Problem("adapter_name_or_path", f"{path} has no adapter_config.json; it is not an adapter.")]
+        )
     if path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ArgError([Problem("adapter_name_or_path", f"there is no folder {path}.")])
     return name
@@ -121,7 +135,9 @@ def default_device() -> str:
 
 
 def inference_dtype(model: ModelArgs, device: str) -> torch.dtype | str:
-    """infer_dtype; `auto` is the checkpoint's, but float32 on a CPU that would only emulate the half formats."""
+    """infer_dtype; `auto` is the checkpoint's, but float32 on a CPU that would only emulate the half
+    formats.
+    """
     if model.infer_dtype != "auto":
         return getattr(torch, model.infer_dtype)
     stored = load_config(model).dtype
@@ -130,7 +146,9 @@ def inference_dtype(model: ModelArgs, device: str) -> torch.dtype | str:
     return stored or torch.float32
 
 
-def _from_scratch(model: ModelArgs, source: Source, dtype: torch.dtype | str, attention: str) -> PreTrainedModel:
+def _from_scratch(
+    model: ModelArgs, source: Source, dtype: torch.dtype | str, attention: str
+) -> PreTrainedModel:
     config = load_config(model)
     with source.explained():
         return AutoModelForCausalLM.from_config(
@@ -142,11 +160,15 @@ def _from_scratch(model: ModelArgs, source: Source, dtype: torch.dtype | str, at
 
 
 def _make_savable(network: PreTrainedModel) -> None:
-    """Some published models sample with settings that their own do_sample=false contradicts; saving refuses that."""
+    """Some published models sample with settings that their own do_sample=false contradicts; saving refuses
+    that.
+    """
     generation = network.generation_config
     if generation is None or generation.do_sample:
         return
-    if any(value not in (None, 1.0) for value in (generation.temperature, generation.top_p, generation.typical_p)):
+    if any(
+        value not in (None, 1.0) for value in (generation.temperature, generation.top_p, generation.typical_p)
+    ):
         generation.do_sample = True
 
 

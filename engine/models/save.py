@@ -1,7 +1,8 @@
-"""Weights and tokenizer onto disk, as any user of the field reads them back; and weights back into a live model.
+"""Weights and tokenizer onto disk, as any user of the field reads them back; and weights back into a live
+model.
 
-Safetensors only, in shards, readable under the umask (the library alone leaves 0600). Not atomic: whoever needs that
-writes into a staging folder first (engine/train/checkpoint.py).
+Safetensors only, in shards, readable under the umask (the library alone leaves 0600). Not atomic: whoever
+needs that writes into a staging folder first (engine/train/checkpoint.py).
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def load_weights(network: nn.Module, directory: Path) -> None:
 
         state = load_file(directory / ADAPTER_WEIGHTS_NAME)
         missing = set_peft_model_state_dict(network, state, adapter_name=network.active_adapter)
-        assert not missing.unexpected_keys, f"{directory} holds another adapter: {missing.unexpected_keys[:3]}"
+        assert not missing.unexpected_keys, (
+            f"{directory} holds another adapter: {missing.unexpected_keys[:3]}"
+        )
         return
     seen: set[str] = set()
     for file in weight_files(directory):
@@ -69,7 +72,9 @@ def weight_files(directory: Path) -> list[Path]:
         return [directory / ADAPTER_WEIGHTS_NAME]
     index = directory / SAFE_WEIGHTS_INDEX_NAME
     if index.is_file():
-        return [directory / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        return [
+            directory / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        ]
     return [directory / SAFE_WEIGHTS_NAME]
 
 

@@ -65,7 +65,9 @@ def locate(model: ModelArgs, *, what: str) -> Source:
         raise _problem(f"{name} is a file; a model is a folder with config.json and weights in it.")
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise _problem(f"there is no folder {name}.")
-    return Source(name, False, what, {**options, "revision": model.model_revision, "cache_dir": model.cache_dir})
+    return Source(
+        name, False, what, {**options, "revision": model.model_revision, "cache_dir": model.cache_dir}
+    )
 
 
 def _check_folder(path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The tokenizer of a model, with a pad token. Templates and rendering live in engine/templates and engine/data."""
+"""The tokenizer of a model, with a pad token. Templates and rendering live in engine/templates and
+engine/data.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Supervised fine-tuning: learn to say what the assistant said. Next-token cross-entropy on labelled tokens only.
+"""Supervised fine-tuning: learn to say what the assistant said. Next-token cross-entropy on labelled tokens
+only.
 
-Try: tunesmith train --stage sft --finetuning_type lora --model_name_or_path data/tiny-qwen3 --dataset identity
+Try: tunesmith train --stage sft --finetuning_type lora --model_name_or_path data/tiny-qwen3 --dataset
+identity
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from engine.models.tokenizer import load_tokenizer
 from engine.paths import cache_dir
 from engine.train import callbacks, steps
 from engine.train.arguments import training_arguments
-from engine.train.console import phase_reporter, say
+from engine.train.console import phase_reporter
 from engine.train.losses import cross_entropy_sum, num_correct
 from engine.train.trainer import LossParts, build_trainer
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 def run(args: TrainArgs, run: Run) -> int:
     """Train one model on demonstrations. Returns the exit code."""
+    arguments = training_arguments(args, run.paths.root)
     resume = steps.find_resume(args, run)
     set_seed(args.optimization.seed)
 
@@ -40,8 +43,7 @@ def run(args: TrainArgs, run: Run) -> int:
         progress=phase_reporter(run.paths),
         cache_dir=cache_dir(),
     )
-    steps.check_data(prepared, args)
-    say(f"{len(prepared.train):,} rows to train on, {int(prepared.train.lengths.sum()):,} tokens")
+    steps.report_data(prepared, run)
 
     network, padding_free = steps.load_network(args, tokenizer)
     stop = callbacks.StopWhenAsked(run.stop_requested)
@@ -50,11 +52,16 @@ def run(args: TrainArgs, run: Run) -> int:
     trainer = build_trainer(
         network=network,
         tokenizer=tokenizer,
-        arguments=training_arguments(args, run.paths.root),
+        arguments=arguments,
         collate=steps.collator_for(tokenizer, padding_free=padding_free),
         train_table=prepared.train,
         eval_tables=prepared.evals,
-        callbacks=[log, callbacks.EvaluationClock(log), stop, *([callbacks.StopWhenNoBetter(patience)] if patience else [])],
+        callbacks=[
+            log,
+            callbacks.EvaluationClock(log),
+            stop,
+            *([callbacks.StopWhenNoBetter(patience)] if patience else []),
+        ],
         stage_loss=loss,
         paths=run.paths,
         order=args.optimization.train_sampling_strategy,
@@ -65,7 +72,9 @@ def run(args: TrainArgs, run: Run) -> int:
 
 
 def loss(network: nn.Module, batch: dict[str, Any], *, with_correct: bool = False) -> LossParts:
-    """Cross-entropy over the labelled tokens of a batch. The head makes logits for those positions and no others."""
+    """Cross-entropy over the labelled tokens of a batch. The head makes logits for those positions and no
+    others.
+    """
     inputs = {name: value for name, value in batch.items() if name not in _NOT_FOR_MODEL}
     logits_BKV = network(**inputs, logits_to_keep=batch["positions_K"], use_cache=False).logits
     logits_NV, targets_N = logits_BKV.flatten(0, 1), batch["targets_BK"].flatten()

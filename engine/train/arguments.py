@@ -1,6 +1,7 @@
 """Our arguments -> transformers.TrainingArguments, in the training process only.
 
-Logging, progress, token counts and the end of a run are ours; what is switched off here is switched off for that.
+Logging, progress, token counts and the end of a run are ours; what is switched off here is switched off for
+that.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
 
+from engine.train import optim
+
 if TYPE_CHECKING:
     from engine.schema.commands import TrainArgs
 
 
 def training_arguments(args: TrainArgs, output_dir: Path) -> TrainingArguments:
-    """The arguments of the Trainer. `args` is resolved: no value in it still waits for a default."""
+    """The arguments of the Trainer. `args` is resolved: no value in it still waits for a default.
+
+    Raises ArgError where the extra arguments of the optimiser or of the schedule do not fit.
+    """
     optimization, output, launch = args.optimization, args.output, args.launch
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(output_dir),
         per_device_train_batch_size=optimization.per_device_train_batch_size,
         per_device_eval_batch_size=optimization.per_device_eval_batch_size,
@@ -44,6 +50,8 @@ def training_arguments(args: TrainArgs, output_dir: Path) -> TrainingArguments:
         **_precision(args),
         **_intervals(args),
     )
+    optim.check(arguments)
+    return arguments
 
 
 def _optimizer(args: TrainArgs) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Which rows make up which batch, and the batch made ready for the loss.
 
-The order depends on (seed, epoch) alone, never on the global random state, so that a resumed run sees the rows an
-uninterrupted one would. Try: python -m engine.train.batches
+The order depends on (seed, epoch) alone, never on the global random state, so that a resumed run sees the
+rows an uninterrupted one would. Try: python -m engine.train.batches
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class EpochBatches(Sampler[list[int]]):
         if self.order == "random":
             return rows
         assert self.lengths is not None, "group_by_length needs the lengths"
-        # Sorted inside windows of many batches, then the batches shuffled: like lengths meet, the order stays random.
+        # Sorted inside windows of many batches, then the batches shuffled: like lengths meet, the order
+        # stays random.
         window = self.batch_size * 50
         parts = [rows[start : start + window] for start in range(0, self.num_rows, window)]
         rows = np.concatenate([part[np.argsort(-self.lengths[part], kind="stable")] for part in parts])
@@ -64,10 +65,11 @@ class EpochBatches(Sampler[list[int]]):
 
 
 class LossReady:
-    """Wraps a collator: adds what the loss needs, worked out on the CPU so that a GPU never waits for a count.
+    """Wraps a collator: adds what the loss needs, worked out on the CPU so that a GPU never waits for a
+    count.
 
-    Adds positions_K and targets_BK (see losses.labelled_rows), and the integers num_targets and num_tokens. Takes
-    `labels` out: the model itself computes no loss.
+    Adds positions_K and targets_BK (see losses.labelled_rows), and the integers num_targets and num_tokens.
+    Takes `labels` out: the model itself computes no loss.
     """
 
     def __init__(self, collate: Collator) -> None:
@@ -88,7 +90,12 @@ class LossReady:
 
 
 def build_loader(
-    table: Sequence[dict[str, Any]], batches: EpochBatches, collate: Collator, *, num_workers: int, pin_memory: bool
+    table: Sequence[dict[str, Any]],
+    batches: EpochBatches,
+    collate: Collator,
+    *,
+    num_workers: int,
+    pin_memory: bool,
 ) -> DataLoader:
     """A loader whose own randomness (worker seeds) never touches the global generator."""
     return DataLoader(

@@ -1,7 +1,8 @@
 """What a run says while it trains, and when it ends early.
 
-One line a log in plain text, one JSON object a log in trainer_log.jsonl (LLaMA-Factory's keys plus ours), a progress
-bar on a terminal only. Stopping is asked for from outside and happens at the end of a step, with a checkpoint.
+One line a log in plain text, one JSON object a log in trainer_log.jsonl (LLaMA-Factory's keys plus ours), a
+progress bar on a terminal only. Stopping is asked for from outside and happens at the end of a step, with a
+checkpoint.
 """
 
 from __future__ import annotations
@@ -32,11 +33,16 @@ class RunLog(TrainerCallback):
         self.started, self.first_step, self.first_tokens = time.monotonic(), state.global_step, 0
         self.first_tokens = state.num_input_tokens_seen
         self.last_time, self.last_tokens = self.started, self.first_tokens
-        append_event(self.paths.trainer_log, {"phase": "training", "current": state.global_step, "total": state.max_steps})
+        append_event(
+            self.paths.trainer_log,
+            {"phase": "training", "current": state.global_step, "total": state.max_steps},
+        )
         if self.with_bar:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", dynamic_ncols=True)
+            self.bar = tqdm(
+                total=state.max_steps, initial=state.global_step, desc="train", dynamic_ncols=True
+            )
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:
@@ -48,7 +54,12 @@ class RunLog(TrainerCallback):
             self.bar = None
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any],
+        **kwargs: Any,
     ) -> None:
         if "loss" not in logs and "eval_loss" not in logs:
             return
@@ -72,7 +83,11 @@ class RunLog(TrainerCallback):
         }
         if "loss" in logs:
             tokens = state.num_input_tokens_seen
-            event |= {"loss": logs["loss"], "lr": logs.get("learning_rate"), "grad_norm": logs.get("grad_norm")}
+            event |= {
+                "loss": logs["loss"],
+                "lr": logs.get("learning_rate"),
+                "grad_norm": logs.get("grad_norm"),
+            }
             event["throughput"] = round((tokens - self.last_tokens) / max(now - self.last_time, 1e-9), 2)
             self.last_time, self.last_tokens = now, tokens
             if torch.cuda.is_available():
@@ -134,7 +149,9 @@ class StopWhenNoBetter(TrainerCallback):
     def __init__(self, patience: int) -> None:
         self.patience = patience
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         name = args.metric_for_best_model or "eval_loss"
         key = name if name.startswith("eval_") else f"eval_{name}"
         values = [entry[key] for entry in state.log_history if key in entry]
@@ -145,4 +162,3 @@ class StopWhenNoBetter(TrainerCallback):
         if since >= self.patience:
             say(f"no better {key} in {since} evaluations: stopping")
             control.should_training_stop = True
-

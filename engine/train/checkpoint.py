@@ -1,8 +1,8 @@
 """A checkpoint is complete or absent.
 
-Written into `.staging`, flushed to the disk, renamed into sight, and only then are old ones removed. Found again by
-what it holds, not by its name: the newest one whose every file is whole. Knows nothing of how a model is saved.
-Try: python -m engine.train.checkpoint saves/x
+Written into `.staging`, flushed to the disk, renamed into sight, and only then are old ones removed. Found
+again by what it holds, not by its name: the newest one whose every file is whole. Knows nothing of how a
+model is saved. Try: python -m engine.train.checkpoint saves/x
 """
 
 from __future__ import annotations
@@ -36,12 +36,25 @@ def publish(paths: RunPaths, staged: Path, step: int) -> Path:
     sync_tree(staged)
     final = paths.checkpoint(step)
     if final.exists():
-        # Both names cannot move at once; a kill between the two lines costs this checkpoint, never an older one.
+        # Both names cannot move at once; a kill between the two lines costs this checkpoint, never an older
+        # one.
         os.rename(final, paths.staging / f"replaced-{step}")
     os.rename(staged, final)
     fsync_dir(paths.root)
     shutil.rmtree(paths.staging, ignore_errors=True)
     return final
+
+
+def move_files(staged: Path, target: Path) -> None:
+    """Make every file of a staged folder durable, then move each into `target` in one step, and remove the
+    folder.
+    """
+    open_to_umask(staged)
+    sync_tree(staged)
+    for file in sorted(staged.iterdir()):
+        os.replace(file, target / file.name)
+    fsync_dir(target)
+    shutil.rmtree(staged.parent, ignore_errors=True)
 
 
 def rotate(paths: RunPaths, *, keep: int | None, best: Path | None) -> list[Path]:
@@ -66,7 +79,9 @@ def rotate(paths: RunPaths, *, keep: int | None, best: Path | None) -> list[Path
 
 
 def find_resumable(paths: RunPaths) -> tuple[Path | None, list[tuple[Path, str]]]:
-    """The newest complete checkpoint with its training state, and the newer ones passed over with the reason."""
+    """The newest complete checkpoint with its training state, and the newer ones passed over with the
+    reason.
+    """
     passed: list[tuple[Path, str]] = []
     for _, path in reversed(paths.checkpoints()):
         reason = why_incomplete(path)
@@ -79,14 +94,18 @@ def find_resumable(paths: RunPaths) -> tuple[Path | None, list[tuple[Path, str]]
 def resume_point(paths: RunPaths, asked: str | None) -> tuple[Path | None, list[str]]:
     """What `resume_from_checkpoint` means here: the checkpoint, and lines to tell the person.
 
-    Raises UserError where a checkpoint is named that cannot be gone on from.
+    What a killed save left in the staging folder is removed. Raises UserError where a checkpoint is named
+    that cannot be gone on from.
     """
+    shutil.rmtree(paths.staging, ignore_errors=True)
     if asked is None or asked.lower() in ("false", "none", ""):
         return None, []
     if asked.lower() == "true":
         found, passed = find_resumable(paths)
         lines = [f"passing over {path.name}: {reason}" for path, reason in passed]
-        lines.append(f"resuming from {found}" if found else f"no complete checkpoint in {paths.root}: from the start")
+        lines.append(
+            f"resuming from {found}" if found else f"no complete checkpoint in {paths.root}: from the start"
+        )
         return found, lines
     path = Path(asked)
     reason = why_incomplete(path) if path.is_dir() else "there is no such folder"

@@ -1,4 +1,6 @@
-"""Plain lines and phases: what a run tells before there is a step to log. Imports nothing heavy, on purpose."""
+"""Plain lines and phases: what a run tells before there is a step to log. Imports nothing heavy, on
+purpose.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Losses as pure functions: tensors in, tensors out.
 
-No model, no arguments, no logging. Only positions that carry a label are scored: the caller asks the model for the
-logits of those rows alone (see `labelled_rows`). Try: pytest tests/train/test_losses.py
+No model, no arguments, no logging. Only positions that carry a label are scored: the caller asks the model
+for the logits of those rows alone (see `labelled_rows`). Try: pytest tests/train/test_losses.py
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _CHUNK_ROWS = 2048
 def labelled_rows(labels_BL: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Where the model must predict, and what. Returns (positions_K, targets_BK), both int64.
 
-    Position p predicts the label at p + 1. A position is kept where any row of the batch has a label there; in
-    `targets_BK` the rows that have none hold -100. Without padding B is 1 and nothing is kept in vain.
+    Position p predicts the label at p + 1. A position is kept where any row of the batch has a label there;
+    in `targets_BK` the rows that have none hold -100. Without padding B is 1 and nothing is kept in vain.
     """
     shifted_BL = labels_BL[:, 1:]
     positions_K = (shifted_BL != IGNORE).any(dim=0).nonzero()[:, 0]
@@ -29,9 +29,11 @@ def labelled_rows(labels_BL: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def cross_entropy_sum(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
-    """Sum over the scored tokens of -log p(target), in nats, as a float32 scalar. Targets of -100 count nothing.
+    """Sum over the scored tokens of -log p(target), in nats, as a float32 scalar. Targets of -100 count
+    nothing.
 
-    The gradient is made in the forward pass, chunk by chunk in float32, so that no float32 copy of all logits exists.
+    The gradient is made in the forward pass, chunk by chunk in float32, so that no float32 copy of all
+    logits exists.
     """
     return _CrossEntropySum.apply(logits_NV, targets_N)
 

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 
-def plot_losses(root: Path, history: Sequence[dict[str, Any]], keys: Sequence[str] = ("loss", "eval_loss")) -> list[Path]:
-    """Draw `training_KEY.png` for each key that has at least two points in the log history. Returns the files."""
+def plot_losses(
+    root: Path, history: Sequence[dict[str, Any]], keys: Sequence[str] = ("loss", "eval_loss")
+) -> list[Path]:
+    """Draw `training_KEY.png` for each key that has at least two points in the log history. Returns the
+    files.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -34,7 +38,9 @@ def plot_losses(root: Path, history: Sequence[dict[str, Any]], keys: Sequence[st
 
 
 def smoothed(values: Sequence[float], *, keep: float = 0.8) -> list[float]:
-    """Exponential moving average without a bias towards the first point: each value is divided by its weight."""
+    """Exponential moving average without a bias towards the first point: each value is divided by its
+    weight.
+    """
     result, average, weight = [], 0.0, 0.0
     for value in values:
         average, weight = keep * average + (1 - keep) * value, keep * weight + (1 - keep)

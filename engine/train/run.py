@@ -30,7 +30,10 @@ def main(loaded: object, resolved: Resolved, run: Run) -> int:
     """Train as the resolved arguments say. Returns the exit code: 0, or 130 where a person stopped it."""
     args = resolved.args
     adapter = args.adapter
-    say(f"{adapter.stage} ({adapter.finetuning_type}) of {args.model.model_name_or_path} into {run.paths.root}")
+    say(
+        f"{adapter.stage} ({adapter.finetuning_type}) of {args.model.model_name_or_path} "
+        f"into {run.paths.root}"
+    )
     phase_reporter(run.paths)("loading", 0, 1)
     stage = importlib.import_module(f"engine.stages.{adapter.stage}")
     return int(stage.run(args, run))

@@ -1,4 +1,6 @@
-"""The steps every stage takes: a network that can train, the collator that fits it, and the way to the end of a run."""
+"""The steps every stage takes: a network that can train, the collator that fits it, and the way to the end
+of a run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 from engine.data.collate import PaddedCollator, PaddingFreeCollator
-from engine.errors import ArgError, DataError, Problem, UserError
+from engine.errors import ArgError, Problem, UserError
 from engine.events import append_event
 from engine.models import attention as segment
 from engine.models.adapters import apply_adapter
@@ -18,6 +20,7 @@ from engine.models.load import attention_for, compute_dtype, load_config, load_m
 from engine.paths import write_whole
 from engine.train.checkpoint import resume_point
 from engine.train.console import phase_reporter, say
+from engine.train.metrics import mean_logged_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -40,14 +43,11 @@ def find_resume(args: TrainArgs, run: Run) -> Path | None:
     return point
 
 
-def check_data(prepared: Prepared, args: TrainArgs) -> None:
-    """Raises UserError where there is nothing to train on, or an evaluation is asked for without rows."""
-    if prepared.train is None or len(prepared.train) == 0:
-        raise DataError(f"dataset={','.join(args.data.dataset) or '(none)'} gives no row to train on.")
-    wants = args.output.eval_strategy != "no" or args.output.eval_on_start or args.launch.do_eval
-    if wants and not prepared.evals:
-        message = "evaluation needs rows: set eval_dataset, or val_size above 0."
-        raise ArgError([Problem("eval_dataset", message)])
+def report_data(prepared: Prepared, run: Run) -> None:
+    """Say what became of the rows, and write it to data_report.json."""
+    write_whole(run.paths.data_report, json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False))
+    for line in prepared.report.lines():
+        say(line)
 
 
 def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module, bool]:
@@ -63,9 +63,14 @@ def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[n
     if padding_free and not segment.keeps_segments_apart(network):
         padding_free = False
         network.set_attn_implementation("sdpa" if network._supports_sdpa else "eager")
-        say(f"{type(network).__name__} does not keep sequences of one row apart: padded batches are used instead")
+        say(
+            f"{type(network).__name__} does not keep sequences of one row apart: "
+            "padded batches are used instead"
+        )
     if args.data.packing and not padding_free:
-        message = "packing=true needs attention that keeps sequences apart; this model and flash_attn have none. "
+        message = (
+            "packing=true needs attention that keeps sequences apart; this model and flash_attn have none. "
+        )
         raise ArgError([Problem("packing", message + "Set packing=false.")])
     network.config.use_cache = False
     trained = apply_adapter(network, args.adapter, args.model, pure=args.optimization.pure_bf16)
@@ -86,13 +91,18 @@ def train_to_the_end(trainer: StageTrainer, args: TrainArgs, run: Run, resume: P
     state = trainer.state
     if run.stop_requested() and state.global_step < state.max_steps:
         trainer.save_state()
-        say(f"stopped at step {state.global_step} of {state.max_steps}; checkpoint-{state.global_step} goes on from here")
+        at = state.global_step
+        say(f"stopped at step {at} of {state.max_steps}; checkpoint-{at} goes on from here")
         return 130
     report = phase_reporter(run.paths)
     report("saving", 0, 1)
-    trainer.save_weights(run.paths.root)
-    results = {"train": {**outcome.metrics, "num_input_tokens_seen": state.num_input_tokens_seen}}
-    if args.launch.do_eval and trainer.eval_dataset:
+    with run.cooperative():
+        trainer.save_final()
+    train_metrics = {**outcome.metrics, "num_input_tokens_seen": state.num_input_tokens_seen}
+    # The inherited figure covers this attempt's steps alone; the log history covers the run.
+    train_metrics["train_loss"] = mean_logged_loss(state.log_history) or outcome.training_loss
+    results = {"train": train_metrics}
+    if args.launch.do_eval:
         with run.cooperative():
             metrics = trainer.evaluate()
         if metrics is None:
@@ -106,7 +116,10 @@ def train_to_the_end(trainer: StageTrainer, args: TrainArgs, run: Run, resume: P
         for path in plot_losses(run.paths.root, state.log_history):
             say(f"drew {path.name}")
     report("saving", 1, 1)
-    say(f"finished: {state.global_step} steps, train_loss {outcome.training_loss:.4f}; model in {run.paths.root}")
+    say(
+        f"finished: {state.global_step} steps, train_loss {train_metrics['train_loss']:.4f}; "
+        f"model in {run.paths.root}"
+    )
     return 0
 
 
@@ -114,7 +127,9 @@ def write_results(root: Path, results: dict[str, dict[str, Any]], *, epoch: floa
     """`train_results.json`, `eval_results.json` and `all_results.json`, as users of the field expect them."""
     everything: dict[str, Any] = {"epoch": epoch}
     for name, metrics in results.items():
-        write_whole(root / f"{name}_results.json", json.dumps({"epoch": epoch, **metrics}, indent=4, sort_keys=True))
+        write_whole(
+            root / f"{name}_results.json", json.dumps({"epoch": epoch, **metrics}, indent=4, sort_keys=True)
+        )
         everything |= metrics
     write_whole(root / "all_results.json", json.dumps(everything, indent=4, sort_keys=True))
 
@@ -126,5 +141,3 @@ def _check_vocabulary(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
             f"the tokenizer knows {len(tokenizer)} tokens, the model embeds only {rows}. "
             "Use the tokenizer that belongs to the model."
         )
-
-

@@ -1,7 +1,8 @@
 """The one Trainer: the loop is transformers', the loss is the stage's, checkpoints are complete or absent.
 
-Not a place for objectives (engine/stages) nor for what is printed (callbacks.py). The order of rows, token counts,
-evaluation and saving are overridden; the optimiser, schedules, precision and accumulation are inherited.
+Not a place for objectives (engine/stages) nor for what is printed (callbacks.py). The order of rows, token
+counts, evaluation and saving are overridden; the optimiser, schedules, precision and accumulation are
+inherited.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from engine.paths import RunPaths
 from engine.train import checkpoint
 from engine.train.batches import Collator, EpochBatches, build_loader
 from engine.train.metrics import Tally
+from engine.train.optim import build_optimizer
+
+# Where trainer_state.json keeps the loss of the steps since the last log.
+_UNLOGGED = "unlogged_loss"
 
 
 class LossParts(NamedTuple):
@@ -34,13 +39,16 @@ class LossParts(NamedTuple):
 class StageLoss(Protocol):
     """Scores one batch. `with_correct` asks for LossParts.correct, which only an evaluation needs."""
 
-    def __call__(self, network: nn.Module, batch: dict[str, Any], *, with_correct: bool = False) -> LossParts: ...
+    def __call__(
+        self, network: nn.Module, batch: dict[str, Any], *, with_correct: bool = False
+    ) -> LossParts: ...
 
 
 class StageTrainer(Trainer):
     """transformers.Trainer with our loss, rows, evaluation and checkpoints. Build it with `build_trainer`."""
 
-    # The loss is divided by the targets of the whole accumulated batch, so that k small batches equal one large.
+    # The loss is divided by the targets of the whole accumulated batch, so that k small batches equal one
+    # large.
     loss_is_scaled_for_ga = True
 
     def __init__(
@@ -93,7 +101,17 @@ class StageTrainer(Trainer):
     def _run_epoch(self, *, epoch: int, **rest: Any) -> None:
         assert self._batches is not None, "the loader is built before the first epoch"
         self._batches.set_epoch(epoch)
+        self._take_up_unlogged_loss()
         super()._run_epoch(epoch=epoch, **rest)
+
+    def _take_up_unlogged_loss(self) -> None:
+        """A checkpoint may lie between two logs: the steps since the last one count in the next, as if
+        never cut.
+        """
+        unlogged = self.state.stateful_callbacks.pop(_UNLOGGED, None)
+        if unlogged and self.args.logging_strategy != "no":
+            self._tr_loss += unlogged["sum"]
+            self._globalstep_last_logged = unlogged["since"]
 
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
@@ -123,7 +141,9 @@ class StageTrainer(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float] | None:
-        """Mean loss per target over every eval set, and over all together as eval_loss. None where a stop came."""
+        """Mean loss per target over every eval set, and over all together as eval_loss. None where a stop
+        came.
+        """
         tables = self.eval_dataset if eval_dataset is None else eval_dataset
         tables = tables if isinstance(tables, dict) else {"": tables}
         started = time.monotonic()
@@ -177,6 +197,13 @@ class StageTrainer(Trainer):
             return False
         return super()._determine_best_metric(metrics, trial)
 
+    # Optimiser
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            self.optimizer = build_optimizer(model or self.model, self.args)
+        return self.optimizer
+
     # Checkpoints
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -195,16 +222,29 @@ class StageTrainer(Trainer):
             self._save_optimizer_and_scheduler(str(staged))
             self._save_scaler(str(staged))
             self._save_rng_state(str(staged))
+        self.state.stateful_callbacks[_UNLOGGED] = {
+            "sum": self._tr_loss.item(),
+            "since": self._globalstep_last_logged,
+        }
         self.state.save_to_json(str(staged / checkpoint.STATE))
+        del self.state.stateful_callbacks[_UNLOGGED]
         checkpoint.publish(self.paths, staged, step)
         self._saved_step = step
         best_path = self.state.best_model_checkpoint
-        checkpoint.rotate(self.paths, keep=self.args.save_total_limit, best=Path(best_path) if best_path else None)
+        checkpoint.rotate(
+            self.paths, keep=self.args.save_total_limit, best=Path(best_path) if best_path else None
+        )
 
     def save_weights(self, directory: Path) -> None:
         """Write the model or adapter and the tokenizer, nothing of the training."""
         save.save_model(self.accelerator.unwrap_model(self.model), directory)
         save.save_tokenizer(self.processing_class, directory)
+
+    def save_final(self) -> None:
+        """The finished model into the run's folder: each file whole or absent, whenever a kill comes."""
+        staged = checkpoint.open_staging(self.paths, self.state.global_step)
+        self.save_weights(staged)
+        checkpoint.move_files(staged, self.paths.root)
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         position = super()._init_training_state(*args, **kwargs)
@@ -235,7 +275,9 @@ def build_trainer(
     with_accuracy: bool = False,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> StageTrainer:
-    """A trainer ready to train. `eval_tables` may be empty; with several, eval_loss is that of all rows together."""
+    """A trainer ready to train. `eval_tables` may be empty; with several, eval_loss is that of all rows
+    together.
+    """
     return StageTrainer(
         model=network,
         args=arguments,
@@ -255,5 +297,3 @@ def build_trainer(
 def _metric_key(args: TrainingArguments) -> str:
     name = args.metric_for_best_model or "loss"
     return name if name.startswith("eval_") else f"eval_{name}"
-
-

@@ -1,4 +1,6 @@
-"""Segments of one row attend as if each stood alone, under every path: plain, grouped heads, windows, inference."""
+"""Segments of one row attend as if each stood alone, under every path: plain, grouped heads, windows,
+inference.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import LlamaConfig, MistralConfig, Qwen3Config, Qwen3ForCausalLM
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3Config, Qwen3ForCausalLM
 
 from engine.models import attention as segment
 
@@ -37,12 +38,20 @@ def test_equals_each_segment_alone(heads, window):
     query, key, value = (torch.randn(1, count, total, 8) for count in (heads[0], heads[1], heads[1]))
     boundaries = torch.tensor([0, *LENGTHS]).cumsum(0).int()
     output, _ = segment.segment_attention(
-        SimpleNamespace(is_causal=True), query, key, value, None,
-        cu_seq_lens_q=boundaries, max_length_q=max(LENGTHS), sliding_window=window,
-    )  # fmt: skip
+        SimpleNamespace(is_causal=True),
+        query,
+        key,
+        value,
+        None,
+        cu_seq_lens_q=boundaries,
+        max_length_q=max(LENGTHS),
+        sliding_window=window,
+    )
     parts = [
         reference(q, k, v, window)
-        for q, k, v in zip(query.split(LENGTHS, 2), key.split(LENGTHS, 2), value.split(LENGTHS, 2), strict=True)
+        for q, k, v in zip(
+            query.split(LENGTHS, 2), key.split(LENGTHS, 2), value.split(LENGTHS, 2), strict=True
+        )
     ]
     assert torch.allclose(output, torch.cat(parts, 2).transpose(1, 2), atol=1e-5)
 
@@ -56,9 +65,14 @@ def test_a_mask_beside_boundaries_is_refused():
 
 
 SMALL = {
-    "vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 64,
-}  # fmt: skip
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
 
 
 def network(config):
@@ -103,7 +117,9 @@ def test_restarting_positions_are_enough_to_keep_segments_apart():
     rows = [torch.randint(1, 60, (length,)) for length in LENGTHS]
     full = segment._row(rows, torch.device("cpu"))
     bare = {name: full[name] for name in ("input_ids", "position_ids")}
-    assert torch.allclose(model(**bare, use_cache=False).logits, model(**full, use_cache=False).logits, atol=1e-6)
+    assert torch.allclose(
+        model(**bare, use_cache=False).logits, model(**full, use_cache=False).logits, atol=1e-6
+    )
 
 
 def test_generation_with_padding_equals_sdpa():

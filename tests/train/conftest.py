@@ -9,7 +9,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def loud_random(tiny_random: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The random model with larger embeddings: a frozen head of tiny weights could not become sure of anything."""
+    """The random model with larger embeddings: a frozen head of tiny weights could not become sure of
+    anything.
+    """
     import torch
     from transformers import AutoTokenizer, Qwen3ForCausalLM
 

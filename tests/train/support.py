@@ -1,4 +1,6 @@
-"""A trainer around a random little model and rows made here: no dataset file, no template, no tokenised cache."""
+"""A trainer around a random little model and rows made here: no dataset file, no template, no tokenised
+cache.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def learnable_rows(count: int, *, seed: int = 0) -> Rows:
 
 
 def collate_flat(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """One row without padding, with boundaries: written anew here, so that tests do not lean on the product's."""
+    """One row without padding, with boundaries: written anew here, so that tests do not lean on the
+    product's.
+    """
     ids = [torch.tensor(row["input_ids"]) for row in rows]
     labels = [torch.tensor([-100] + row["labels"][1:]) for row in rows]
     ends = torch.tensor([0] + [len(part) for part in ids], dtype=torch.int32).cumsum(0, dtype=torch.int32)
@@ -80,8 +84,20 @@ def collate_padded(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def train_args(model: Path, **changes: Any) -> TrainArgs:
     """Arguments for a short run on the CPU; `changes` go to whichever group declares them."""
-    changes = {"use_cpu": True, "seed": 7, "logging_steps": 1, "save_strategy": "no", "learning_rate": 1e-2, **changes}
-    groups = {"adapter": AdapterArgs, "optimization": OptimizationArgs, "output": OutputArgs, "launch": LaunchArgs}
+    changes = {
+        "use_cpu": True,
+        "seed": 7,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "learning_rate": 1e-2,
+        **changes,
+    }
+    groups = {
+        "adapter": AdapterArgs,
+        "optimization": OptimizationArgs,
+        "output": OutputArgs,
+        "launch": LaunchArgs,
+    }
     built = {}
     for name, kind in groups.items():
         fields = set(kind.__dataclass_fields__) & set(changes)

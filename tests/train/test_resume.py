@@ -1,4 +1,6 @@
-"""A run that is cut and resumed ends with the very bits of one that was not; torn checkpoints are walked past."""
+"""A run that is cut and resumed ends with the very bits of one that was not; torn checkpoints are walked
+past.
+"""
 
 from __future__ import annotations
 
@@ -153,7 +155,8 @@ def dying(name, call):
 if where == "weights":
     save.save_model = dying(where, save.save_model)
 elif where == "optimizer":
-    trainer.StageTrainer._save_optimizer_and_scheduler = dying(where, trainer.StageTrainer._save_optimizer_and_scheduler)
+    trainer.StageTrainer._save_optimizer_and_scheduler = dying(where,
+    trainer.StageTrainer._save_optimizer_and_scheduler)
 else:
     checkpoint.sync_tree = dying(where, checkpoint.sync_tree)
 made = make_trainer(Path(sys.argv[1]), Path(sys.argv[2]), max_steps=6, save_strategy="steps", save_steps=2)

@@ -1,4 +1,6 @@
-"""The loop on a random little model: it learns, adds up exactly, counts tokens, evaluates exactly, stops when asked."""
+"""The loop on a random little model: it learns, adds up exactly, counts tokens, evaluates exactly, stops
+when asked.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,15 @@ from tests.train.support import collate_flat, collate_padded, learnable_rows, lo
 @pytest.mark.parametrize("method", ["full", "freeze", "lora"])
 def test_learns(loud_random, tmp_path, method):
     trainer = make_trainer(
-        loud_random, tmp_path, finetuning_type=method, max_steps=60, lora_rank=16, learning_rate=2e-2,
-        freeze_extra_modules=("embed_tokens",), freeze_trainable_layers=1,
-    )  # fmt: skip
+        loud_random,
+        tmp_path,
+        finetuning_type=method,
+        max_steps=60,
+        lora_rank=16,
+        learning_rate=2e-2,
+        freeze_extra_modules=("embed_tokens",),
+        freeze_trainable_layers=1,
+    )
     trainer.train()
     seen = losses(trainer)
     assert seen[-1] < seen[0] / 2, seen
@@ -26,7 +34,12 @@ def test_learns(loud_random, tmp_path, method):
 def test_no_padding_gives_the_padded_loss(tiny_random, tmp_path):
     flat = make_trainer(tiny_random, tmp_path / "flat", finetuning_type="full", max_steps=6)
     padded = make_trainer(
-        tiny_random, tmp_path / "padded", finetuning_type="full", max_steps=6, collate=collate_padded, attention="sdpa"
+        tiny_random,
+        tmp_path / "padded",
+        finetuning_type="full",
+        max_steps=6,
+        collate=collate_padded,
+        attention="sdpa",
     )
     flat.train()
     padded.train()
@@ -38,9 +51,13 @@ def test_accumulation_is_one_large_batch(tiny_random, tmp_path):
         tiny_random, tmp_path / "one", finetuning_type="full", max_steps=6, per_device_train_batch_size=8
     )
     parts = make_trainer(
-        tiny_random, tmp_path / "four", finetuning_type="full", max_steps=6, per_device_train_batch_size=2,
+        tiny_random,
+        tmp_path / "four",
+        finetuning_type="full",
+        max_steps=6,
+        per_device_train_batch_size=2,
         gradient_accumulation_steps=4,
-    )  # fmt: skip
+    )
     once.train()
     parts.train()
     assert losses(once) == pytest.approx(losses(parts), abs=1e-5)
@@ -65,7 +82,7 @@ def test_order_depends_on_seed_and_epoch_alone(tiny_random, tmp_path):
     first = list(batches)
     torch.rand(3)
     assert first == list(batches)
-    assert sorted(sum(first, [])) == list(range(20))
+    assert sorted(row for batch in first for row in batch) == list(range(20))
     assert [len(batch) for batch in first] == [6, 6, 6, 2]
     batches.set_epoch(1)
     assert list(batches) != first
@@ -78,7 +95,7 @@ def test_group_by_length_keeps_every_row_and_groups():
 
     lengths = np.random.default_rng(0).integers(1, 500, 203)
     batches = list(EpochBatches(203, 8, order="group_by_length", seed=3, lengths=lengths))
-    assert sorted(sum(batches, [])) == list(range(203))
+    assert sorted(row for batch in batches for row in batch) == list(range(203))
     spread = np.mean([lengths[batch].max() - lengths[batch].min() for batch in batches])
     assert spread < 60
 
@@ -102,9 +119,12 @@ def test_eval_loss_weighs_every_token_once(tiny_random, tmp_path):
     found = []
     for size in (1, 5):
         trainer = make_trainer(
-            tiny_random, tmp_path / str(size), evals={"only": rows}, per_device_eval_batch_size=size,
+            tiny_random,
+            tmp_path / str(size),
+            evals={"only": rows},
+            per_device_eval_batch_size=size,
             compute_accuracy=True,
-        )  # fmt: skip
+        )
         found.append(trainer.evaluate())
     assert found[0]["eval_loss"] == pytest.approx(found[1]["eval_loss"], abs=1e-6)
     assert found[0]["eval_perplexity"] == pytest.approx(math.exp(found[0]["eval_loss"]))
@@ -130,14 +150,22 @@ def test_metric_log_has_the_fields_people_know(tiny_random, tmp_path, capsys):
     from engine.paths import RunPaths
 
     trainer = make_trainer(
-        tiny_random, tmp_path, max_steps=4, evals={"only": learnable_rows(4)}, eval_strategy="steps", eval_steps=2,
+        tiny_random,
+        tmp_path,
+        max_steps=4,
+        evals={"only": learnable_rows(4)},
+        eval_strategy="steps",
+        eval_steps=2,
         callbacks=[RunLog(RunPaths(tmp_path), bar=False)],
-    )  # fmt: skip
+    )
     trainer.train()
     events = [json.loads(line) for line in (tmp_path / "trainer_log.jsonl").read_text().splitlines()]
     steps = [event for event in events if "loss" in event]
     assert [event["current_steps"] for event in steps] == [1, 2, 3, 4]
-    known = "current_steps total_steps loss lr epoch percentage elapsed_time remaining_time throughput total_tokens grad_norm"
+    known = (
+        "current_steps total_steps loss lr epoch percentage elapsed_time remaining_time throughput "
+        "total_tokens grad_norm"
+    )
     assert set(known.split()) <= set(steps[0])
     evaluations = [event for event in events if "eval_loss" in event]
     assert [event["current_steps"] for event in evaluations] == [2, 4]
@@ -169,9 +197,18 @@ def test_stop_during_evaluation_saves_and_takes_no_result(tiny_random, tmp_path)
         return len(asked) > 2
 
     trainer = make_trainer(
-        tiny_random, tmp_path, max_steps=20, evals={"only": learnable_rows(20)}, per_device_eval_batch_size=1,
-        eval_strategy="steps", eval_steps=5, save_strategy="steps", save_steps=5, load_best_model_at_end=True, stop=stop,
-    )  # fmt: skip
+        tiny_random,
+        tmp_path,
+        max_steps=20,
+        evals={"only": learnable_rows(20)},
+        per_device_eval_batch_size=1,
+        eval_strategy="steps",
+        eval_steps=5,
+        save_strategy="steps",
+        save_steps=5,
+        load_best_model_at_end=True,
+        stop=stop,
+    )
     trainer.train()
     assert trainer.state.global_step == 5
     assert trainer.state.best_metric is None
@@ -179,13 +216,30 @@ def test_stop_during_evaluation_saves_and_takes_no_result(tiny_random, tmp_path)
 
 
 def test_early_stopping_and_best_checkpoint(tiny_random, tmp_path):
-    """With a rate that ruins the model, the evaluation gets worse: the run ends, with the best weights, which are kept."""
+    """With a rate that ruins the model, the evaluation gets worse: the run ends, with the best weights,
+    which are kept.
+    """
     trainer = make_trainer(
-        tiny_random, tmp_path, finetuning_type="full", max_steps=40, learning_rate=0.5, lr_scheduler_type="constant",
-        max_grad_norm=0, evals={"only": learnable_rows(8, seed=9)}, eval_strategy="steps", eval_steps=1,
-        save_strategy="steps", save_steps=1, save_total_limit=1, load_best_model_at_end=True, greater_is_better=False,
-        metric_for_best_model="eval_loss", early_stopping_steps=2, eval_on_start=True, callbacks=[StopWhenNoBetter(2)],
-    )  # fmt: skip
+        tiny_random,
+        tmp_path,
+        finetuning_type="full",
+        max_steps=40,
+        learning_rate=0.5,
+        lr_scheduler_type="constant",
+        max_grad_norm=0,
+        evals={"only": learnable_rows(8, seed=9)},
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        greater_is_better=False,
+        metric_for_best_model="eval_loss",
+        early_stopping_steps=2,
+        eval_on_start=True,
+        callbacks=[StopWhenNoBetter(2)],
+    )
     trainer.train()
     assert trainer.state.global_step < 40
     values = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]

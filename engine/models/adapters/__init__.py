@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 
 def names() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")))
+    return tuple(
+        sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+    )
 
 
-def apply_adapter(network: PreTrainedModel, adapter: AdapterArgs, model: ModelArgs, *, pure: bool) -> nn.Module:
+def apply_adapter(
+    network: PreTrainedModel, adapter: AdapterArgs, model: ModelArgs, *, pure: bool
+) -> nn.Module:
     """Choose what trains, add matrices where the method has them, and keep trained weights in float32.
 
-    pure=True leaves trained weights in the model's own format. Raises UserError where a module name fits nothing.
+    pure=True leaves trained weights in the model's own format. Raises UserError where a module name fits
+    nothing.
     """
     method = importlib.import_module(f"engine.models.adapters.{adapter.finetuning_type}")
     network = method.apply(network, adapter, model)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def apply(network: PreTrainedModel, adapter: AdapterArgs, model: ModelArgs) -> PeftModel:
-    from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+    from peft import LoraConfig, TaskType, get_peft_model
 
     from engine.models.load import adapter_path
 
@@ -29,8 +29,7 @@ def apply(network: PreTrainedModel, adapter: AdapterArgs, model: ModelArgs) -> P
     for path in paths:
         network = merge(network, path)
     if resumed is not None:
-        with _explained(resumed):
-            return PeftModel.from_pretrained(network, resumed, is_trainable=True)
+        return attach(network, resumed, trainable=True)
     _check(network, adapter.lora_target, "lora_target", linear_only=True)
     _check(network, adapter.additional_target, "additional_target", linear_only=False)
     config = LoraConfig(
@@ -45,15 +44,22 @@ def apply(network: PreTrainedModel, adapter: AdapterArgs, model: ModelArgs) -> P
     return get_peft_model(network, config)
 
 
-def merge(network: PreTrainedModel, path: str) -> PreTrainedModel:
-    """The network with the adapter in `path` added into its weights."""
+def attach(network: PreTrainedModel, path: str, *, trainable: bool = False) -> PeftModel:
+    """The network with the adapter in `path` beside it. Raises UserError where it does not fit."""
     from peft import PeftModel
 
     with _explained(path):
-        return PeftModel.from_pretrained(network, path).merge_and_unload()
+        return PeftModel.from_pretrained(network, path, is_trainable=trainable)
 
 
-class _explained:  # noqa: N801  reads as a phrase: with _explained(path)
+def merge(network: PreTrainedModel, path: str) -> PreTrainedModel:
+    """The network with the adapter in `path` added into its weights. Raises UserError where it does not
+    fit.
+    """
+    return attach(network, path).merge_and_unload()
+
+
+class _explained:
     """Turn PEFT's failures to load an adapter into one sentence about the argument."""
 
     def __init__(self, path: str) -> None:
@@ -75,7 +81,9 @@ def _check(network: PreTrainedModel, names: tuple[str, ...], field: str, *, line
     existing = {
         name.rsplit(".", 1)[-1]
         for name, module in network.named_modules()
-        if name and (isinstance(module, nn.Linear) or not linear_only) and not isinstance(module, nn.ModuleList)
+        if name
+        and (isinstance(module, nn.Linear) or not linear_only)
+        and not isinstance(module, nn.ModuleList)
     }
     unknown = [name for name in names if name != "all" and name.rsplit(".", 1)[-1] not in existing]
     if unknown:

@@ -1,0 +1,196 @@
+"""`tunesmith train` from its arguments to its files, over real dataset files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from engine.env import probe_machine
+from engine.errors import UserError
+from engine.paths import RunPaths
+from engine.schema.load import load_mapping
+from engine.schema.resolve import resolve
+from engine.train.run import main
+
+
+@pytest.fixture
+def folder(workdir: Path) -> Path:
+    rows = [
+        {"instruction": f"say {word}", "input": "", "output": f"{word} " * (1 + index % 4)}
+        for index, word in enumerate(
+            ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"] * 3
+        )
+    ]
+    (workdir / "data").mkdir()
+    (workdir / "data" / "rows.json").write_text(json.dumps(rows))
+    (workdir / "data" / "dataset_info.json").write_text(json.dumps({"words": {"file_name": "rows.json"}}))
+    return workdir
+
+
+def train(model: Path, root: Path, *, stop=lambda: False, **changes) -> int:
+    mapping = {
+        "model_name_or_path": str(model),
+        "dataset": "words",
+        "output_dir": str(root),
+        "max_steps": 6,
+        "logging_steps": 1,
+        "learning_rate": 1e-3,
+        "use_cpu": True,
+        **changes,
+    }
+    loaded = load_mapping("train", mapping)
+    resolved = resolve("train", loaded.args, probe_machine())
+    root.mkdir(parents=True, exist_ok=True)
+    run = SimpleNamespace(paths=RunPaths(root), stop_requested=stop, cooperative=contextlib.nullcontext)
+    return main(loaded, resolved, run)
+
+
+def logged(root: Path) -> list[dict]:
+    return [json.loads(line) for line in (root / "trainer_log.jsonl").read_text().splitlines()]
+
+
+def losses(root: Path) -> list[float]:
+    return [event["loss"] for event in logged(root) if "loss" in event]
+
+
+def test_leaves_the_files_people_expect(tiny_random, folder, capsys):
+    root = folder / "run"
+    code = train(
+        tiny_random,
+        root,
+        finetuning_type="lora",
+        val_size=0.2,
+        eval_strategy="steps",
+        eval_steps=3,
+        save_steps=3,
+        plot_loss=True,
+        do_eval=True,
+        load_best_model_at_end=True,
+        compute_accuracy=True,
+    )
+    assert code == 0
+    names = {path.name for path in root.iterdir()}
+    expected = (
+        "adapter_config.json adapter_model.safetensors tokenizer.json tokenizer_config.json "
+        "chat_template.jinja "
+        "all_results.json train_results.json eval_results.json trainer_state.json training_loss.png "
+        "training_eval_loss.png trainer_log.jsonl data_report.json checkpoint-3 checkpoint-6"
+    )
+    assert set(expected.split()) <= names
+    assert "README.md" not in names and ".staging" not in names
+    results = json.loads((root / "all_results.json").read_text())
+    assert {"train_loss", "train_runtime", "eval_loss", "eval_accuracy", "epoch"} <= set(results)
+    assert results["train_loss"] == pytest.approx(sum(losses(root)) / 6)
+    phases = [event["phase"] for event in logged(root) if "phase" in event]
+    assert [phases[0], phases[-1]] == ["loading", "saving"] and {"tokenizing", "training"} <= set(phases)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert "sft (lora)" in first
+
+
+def test_trained_from_scratch_and_packed(tiny_random, folder):
+    root = folder / "run"
+    assert (
+        train(
+            tiny_random, root, finetuning_type="full", train_from_scratch=True, packing=True, cutoff_len=128
+        )
+        == 0
+    )
+    assert (root / "model.safetensors").is_file()
+    other = folder / "seeded"
+    train(tiny_random, other, finetuning_type="full", train_from_scratch=True, packing=True, cutoff_len=128)
+    assert losses(root) == losses(other)
+    read = folder / "read"
+    train(tiny_random, read, finetuning_type="full", packing=True, cutoff_len=128)
+    assert losses(read)[0] != losses(root)[0]
+
+
+def test_packing_changes_no_loss(tiny_random, folder):
+    """All thirty rows in one step, packed into rows of 128 or not: the same tokens, the same loss."""
+    settings = {"finetuning_type": "full", "max_steps": 3, "per_device_train_batch_size": 30}
+    train(tiny_random, folder / "plain", **settings)
+    train(tiny_random, folder / "packed", packing=True, cutoff_len=128, **settings)
+    assert losses(folder / "plain") == pytest.approx(losses(folder / "packed"), abs=1e-6)
+
+
+@pytest.mark.parametrize("flash_attn", ["sdpa", "disabled"])
+def test_padded_attention_gives_the_same_losses(tiny_random, folder, flash_attn):
+    train(tiny_random, folder / "ours", finetuning_type="full", max_steps=3)
+    train(tiny_random, folder / "theirs", finetuning_type="full", max_steps=3, flash_attn=flash_attn)
+    assert losses(folder / "ours") == pytest.approx(losses(folder / "theirs"), abs=1e-4)
+
+
+def test_recomputed_activations_give_the_same_losses(tiny_random, folder):
+    settings = {"finetuning_type": "lora", "lora_dropout": 0.1, "max_steps": 3}
+    train(tiny_random, folder / "kept", **settings)
+    train(tiny_random, folder / "recomputed", gradient_checkpointing=True, **settings)
+    assert losses(folder / "kept") == pytest.approx(losses(folder / "recomputed"), abs=1e-6)
+
+
+def test_stop_then_resume_equals_an_uninterrupted_run(tiny_random, folder, capsys):
+    settings = {"finetuning_type": "lora", "lora_dropout": 0.2, "logging_steps": 4, "max_steps": 10}
+    assert train(tiny_random, folder / "whole", **settings) == 0
+    cut, asked = folder / "cut", []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) > 5
+
+    assert train(tiny_random, cut, stop=stop, **settings) == 130
+    assert not (cut / "adapter_model.safetensors").exists()
+    assert train(tiny_random, cut, resume_from_checkpoint="true", **settings) == 0
+    assert "resuming from" in capsys.readouterr().out
+    assert {"resumed_from": 6} in logged(cut)
+    weights = [(folder / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1]
+    after = [event for event in logged(cut) if event.get("current_steps", 0) >= 8 and "loss" in event]
+    whole = [
+        event for event in logged(folder / "whole") if event.get("current_steps", 0) >= 8 and "loss" in event
+    ]
+    assert [event["loss"] for event in after] == [event["loss"] for event in whole]
+    results = [
+        json.loads((folder / name / "all_results.json").read_text())["train_loss"]
+        for name in ("whole", "cut")
+    ]
+    assert results[0] == pytest.approx(results[1])
+
+
+def test_goes_on_from_an_adapter_or_starts_a_new_one(tiny_random, folder):
+    first = folder / "first"
+    train(tiny_random, first, finetuning_type="lora", learning_rate=1e-2)
+    train(tiny_random, folder / "on", finetuning_type="lora", adapter_name_or_path=str(first), max_steps=1)
+    train(
+        tiny_random,
+        folder / "new",
+        finetuning_type="lora",
+        adapter_name_or_path=str(first),
+        create_new_adapter=True,
+        max_steps=1,
+    )
+    # Both begin where the first one ended.
+    assert losses(folder / "on")[0] == pytest.approx(losses(folder / "new")[0], abs=1e-5)
+    assert losses(folder / "on")[0] != losses(first)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"model_name_or_path": "no/such/model/here"}, "model_name_or_path"),
+        ({"model_name_or_path": "data"}, "config.json"),
+        ({"adapter_name_or_path": "/no/such/adapter"}, "adapter_name_or_path"),
+        ({"lora_target": "q_proj,bogus"}, "bogus.*down_proj"),
+        ({"finetuning_type": "freeze", "freeze_trainable_layers": 9}, "2 layers"),
+        ({"finetuning_type": "freeze", "freeze_trainable_modules": "bogus"}, "bogus.*mlp"),
+        ({"finetuning_type": "full", "adapter_name_or_path": "."}, "lora"),
+        ({"lr_scheduler_type": "cosine_with_min_lr"}, "lr_scheduler_kwargs"),
+        ({"optim_args": "bogus=1"}, "optim_args"),
+        ({"resume_from_checkpoint": "nowhere"}, "resume_from_checkpoint"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(tiny_random, folder, changes, names):
+    with pytest.raises(UserError, match=names):
+        train(tiny_random, folder / "run", **changes)
+    assert not list((folder / "run").glob("checkpoint-*"))
