@@ -93,7 +93,12 @@ def _yaml_item(name: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    """The value as a person writes it: a list for a tuple, 5 for 5.0."""
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    return value
 
 
 def _word(value: Any) -> str:
