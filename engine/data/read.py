@@ -1,4 +1,4 @@
-"""Rows -> Examples by the dataset's format, every bad row accounted for. Knows nothing of templates or tokens."""
+"""Rows -> Examples by the dataset's format; every bad row is counted. Knows nothing of tokens."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def check_columns(spec: DatasetSpec, rows: Sequence[Rows]) -> None:
             wanted = ", ".join(f'"{column}"' for column in missing)
             found = ", ".join(f'"{column}"' for column in present) or "none"
             raise DataError(
-                f"dataset {spec.name}: {part.path}, row {first}: no column {wanted}; the columns that exist are "
-                f"{found}. Set columns in dataset_info.json"
+                f"dataset {spec.name}: {part.path}, row {first}: no column {wanted}; "
+                f"the columns that exist are {found}. Set columns in dataset_info.json"
             )
 
 

@@ -110,7 +110,7 @@ def _parse_csv(path: Path, text: str) -> Rows:
                 raise DataError(f"{path}: line {reader.line_num}: more fields than the {width} columns")
             rows.append(row)
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}: {error}") from None
+        raise DataError(f"{path}: line {reader.reader.line_num}: {error}") from None
     return Rows(path, rows, range(1, len(rows) + 1))
 
 

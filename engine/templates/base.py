@@ -89,7 +89,9 @@ def load_template(name: str) -> Format:
     for path in sorted(FAMILIES.glob("*.json")):
         facts = _read_family(path).get(name)
         if facts is not None:
-            values = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+            values: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()
+            }
             return Format(name=name, **values)
     known = list_templates()
     near = difflib.get_close_matches(name, known, 3, cutoff=0.5)
@@ -203,23 +205,23 @@ def _write_prompt(out: _Writer, form: Format, prompt: str, system: str, *, first
 
 
 def _write_answer(out: _Writer, form: Format, thought: str, answer: str, *, ends: bool) -> int:
-    """The assistant's turn. Returns where the learnt text ends: after the first stop, else after all."""
+    """The assistant's turn. Returns where the learnt text ends: behind its stop, before any line breaks."""
     out.write(thought)
     pattern = "".join(out.text_of(piece) for piece in form.assistant)
+    tail = pattern.rpartition(CONTENT)[2]
     whole = pattern.replace(CONTENT, answer)
-    # Stops are looked for behind the content only, so that an answer may mention them.
-    tail_start = len(whole) - len(pattern.rpartition(CONTENT)[2])
     eos = out.specials.get("eos_token")
-    stops = [word for word in (*form.stop_words, eos) if word]
-    found = [(whole.index(word, tail_start), len(word)) for word in stops if word in whole[tail_start:]]
-    cut = sum(min(found)) if found else len(whole)
+    # Stops are looked for behind the content only, so that an answer may mention them.
+    found = [(tail.index(word), len(word)) for word in (*form.stop_words, eos) if word and word in tail]
+    learnt = sum(min(found)) if found else len(tail.rstrip()) or len(tail)
+    cut = len(whole) - len(tail) + learnt
     out.write(whole[:cut])
     stop = out.length
     out.write(whole[cut:])
     if ends and eos:
-        # Such formats stop turns with the next turn's header; only the very end carries a stop of its own.
+        # Such formats close no turn, or close it with words that do not stop a model; the end token does.
         out.write(eos)
-        stop = out.length
+        stop = stop if found else out.length
     return stop
 
 
