@@ -1,7 +1,8 @@
 """The engine's side of a job: `with attached(...) as run` around everything a long command does.
 
-Takes the run directory, writes what was asked and what it resolved to, registers a run that a person started in a shell,
-turns signals into a stop request, and records how it ended. Imports no torch. See cli.py for the caller.
+Takes the run directory, writes what was asked and what it resolved to, registers a run that a person started
+in a shell, turns signals into a stop request, and records how it ended. Imports no torch. See cli.py for the
+caller.
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ class Run:
 
     @contextlib.contextmanager
     def cooperative(self) -> Iterator[None]:
-        """A section that asks `stop_requested()` often: there the first signal only sets the flag, so that it can save.
+        """A section that asks `stop_requested()` often: there the first signal only sets the flag, so that it
+        can save.
 
-        Outside of one, the first signal ends the command at once. Entering the first marks the start of real work.
+        Outside of one, the first signal ends the command at once. Entering the first marks the start of real
+        work.
         """
         self._on_work()
         self._cooperative += 1
@@ -113,7 +116,9 @@ class _Session:
     earlier: Row | None = None
 
     def fail(self, error: BaseException) -> None:
-        """Record the exit that an exception means; an argument's fault leaves no trace of a shell-started run."""
+        """Record the exit that an exception means; an argument's fault leaves no trace of a shell-started
+        run.
+        """
         code, reason = _exit_of(error)
         if self.from_shell and code == UserError.exit_code and self._withdraw():
             return
@@ -128,7 +133,9 @@ class _Session:
         self.end(code, reason)
 
     def end(self, exit_code: int, reason: str) -> None:
-        """Write the exit into job.json and, where no shim lives to do it, judge it and let the next job have the device."""
+        """Write the exit into job.json and, where no shim lives to do it, judge it and let the next job have
+        the device.
+        """
         if exit_code == 0:
             self.taken.commit()
         with contextlib.suppress(OSError):  # A full disk must not hide the error that filled it.
@@ -171,7 +178,9 @@ def _has_shim(row: Row) -> bool:
 
 
 def _begin_submitted(root: Path, facts: dict[str, Any], resolved: Resolved) -> _Session:
-    """Started by a shim, which keeps the log and judges the exit; this side's record counts if the shim is killed."""
+    """Started by a shim, which keeps the log and judges the exit; this side's record counts if the shim is
+    killed.
+    """
     run = Run(RunPaths(root), str(facts["job_id"]), int(facts["attempt"]))
     engine = process.current()
     write_whole(run.paths.resolved_yaml, dump.resolved_yaml(resolved))
@@ -235,7 +244,9 @@ def check_idle(earlier: Row) -> None:
 
 
 def register(store: Store, row: Row, earlier: Row | None) -> None:
-    """Put a run into the list: as a further attempt of the job that had this directory, or in that job's place."""
+    """Put a run into the list: as a further attempt of the job that had this directory, or in that job's
+    place.
+    """
     if earlier is not None and earlier.id == row.id:
         if not store.next_attempt(row):
             raise JobError(f"job {row.id} was resumed by somebody else")
@@ -255,7 +266,8 @@ def _open_store() -> Store | None:
 
 
 def _carry_marker() -> None:
-    """Start this command once more with a marker in its environment, as only a process's first environment can be seen.
+    """Start this command once more with a marker in its environment, as only a process's first environment
+    can be seen.
 
     Done for the command line alone, before anything heavy is imported; a caller from Python goes without.
     """
@@ -282,7 +294,9 @@ def _is_command_line() -> bool:
 
 @contextlib.contextmanager
 def _signals_to(run: Run) -> Iterator[None]:
-    """SIGINT, SIGTERM and the closing of the terminal ask the run to stop. One that is ignored (nohup) stays so."""
+    """SIGINT, SIGTERM and the closing of the terminal ask the run to stop. One that is ignored (nohup) stays
+    so.
+    """
     numbers = [
         number
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

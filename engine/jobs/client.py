@@ -1,7 +1,9 @@
-"""Jobs for everyone outside: submit, list, stop, resume, remove, follow; and `attached`, for the engine itself.
+"""Jobs for everyone outside: submit, list, stop, resume, remove, follow; and `attached`, for the engine
+itself.
 
-The studio, the command line and the engine use this file and no other of the package. Each function opens the database
-of the current saves folder; nothing is kept between calls but what has been parsed. Try: tunesmith jobs list
+The studio, the command line and the engine use this file and no other of the package. Each function opens the
+database of the current saves folder; nothing is kept between calls but what has been parsed. Try: tunesmith
+jobs list
 """
 
 from __future__ import annotations
@@ -75,8 +77,8 @@ class Endpoint:
 def submit(command: str, mapping: Mapping[str, Any], *, cwd: Path | None = None) -> Job:
     """Check the arguments, write the run directory, put the job into its queue and start what may start.
 
-    cwd: the folder that relative paths in `mapping` start from; the current one by default.
-    Raises ArgError with every problem, UserError where the output directory cannot be had; nothing is written then.
+    cwd: the folder that relative paths in `mapping` start from; the current one by default. Raises ArgError
+    with every problem, UserError where the output directory cannot be had; nothing is written then.
     """
     if not COMMANDS[command].is_job:
         raise JobError(f"`tunesmith {command}` does not run as a job.")
@@ -158,14 +160,16 @@ def stop(
 ) -> Iterator[Phase]:
     """Stop a job in phases, to be iterated to the end: ask, terminate, kill, sweep, proven.
 
-    ask_s: how long it may save before it is terminated. now: terminate at once; hurries a stop that is under way.
-    Raises JobError where the job is unknown, over already, or has a process that nothing ends.
+    ask_s: how long it may save before it is terminated. now: terminate at once; hurries a stop that is under
+    way. Raises JobError where the job is unknown, over already, or has a process that nothing ends.
     """
     return stopping.stop_job(_store(), job_id, now=now, ask_s=ask_s, terminate_s=terminate_s, kill_s=kill_s)
 
 
 def resume(job_id: str) -> Job:
-    """A new attempt of the same run. Training goes on from its newest complete checkpoint; the rest begins anew."""
+    """A new attempt of the same run. Training goes on from its newest complete checkpoint; the rest begins
+    anew.
+    """
     store = _store()
     row = _row(store, job_id)
     now = time.time()
@@ -203,7 +207,8 @@ def resuming_argv(command: str, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def remove(job_id: str) -> bool:
-    """Forget a job and delete its run directory. False where that lies outside the saves folder and is left alone.
+    """Forget a job and delete its run directory. False where that lies outside the saves folder and is left
+    alone.
 
     Raises JobError while the job runs, or where other runs lie inside its directory.
     """
@@ -256,7 +261,7 @@ def endpoint(job_id: str) -> Endpoint | None:
 
 
 def dispatch() -> list[str]:
-    """Settle what has ended unseen and start what may start. Returns the ids of the jobs this call started."""
+    """Settle what has ended unseen and start what may start. Returns the ids this call started."""
     store = _find_store()
     return dispatching.dispatch(store) if store is not None else []
 

@@ -1,6 +1,7 @@
 """`tunesmith jobs list|show|logs|stop|resume|rm`: the job list in a terminal, and as JSON for scripts.
 
-A job is named by its id, a unique beginning of it, or its run directory. Imports no torch. Try: tunesmith jobs --help
+A job is named by its id, a unique beginning of it, or its run directory. Imports no torch. Try: tunesmith
+jobs --help
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which queue a job waits in, and how busy the machine is. Torch-free: NVML and psutil.
 
-A queue is a device set: one job at a time on the processor, one on each GPU. Try: python -m engine.jobs.devices
+A queue is a device set: one job at a time on the processor, one on each GPU. Try: python -m
+engine.jobs.devices
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from engine.schema.arg import flatten
 def queue_for(command: str, args: Any, *, job_id: str, loads: Mapping[str, int] | None = None) -> str:
     """The queue of a job, from its resolved arguments. `loads`: how many jobs each queue has now.
 
-    api: a queue of its own, so a server never waits. export: one at a time, off the GPU. Others: the processor, or the
-    visible GPU with the fewest jobs.
+    api: a queue of its own, so a server never waits. export: one at a time, off the GPU. Others: the
+    processor, or the visible GPU with the fewest jobs.
     """
     if command == "api":
         return f"serve:{job_id}"

@@ -1,8 +1,9 @@
-"""Settle what has ended unseen, then start what may start. A function, not a daemon: submit, every shim that ends, every
-shell-started run that ends and the studio's clock call it; of many callers exactly one wins each job.
+"""Settle what has ended unseen, then start what may start. A function, not a daemon: submit, every shim that
+ends, every shell-started run that ends and the studio's clock call it; of many callers exactly one wins
+each job.
 
-What a job's state is follows from its processes and its recorded exit, not from the column.
-Try: python -c "from engine.jobs import client; print(client.dispatch())"
+What a job's state is follows from its processes and its recorded exit, not from the column. Try: python -c
+"from engine.jobs import client; print(client.dispatch())"
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def dispatch(store: Store) -> list[str]:
 
 def settle_all(store: Store) -> bool:
     """Bring every active row up to what its processes say. True where one changed."""
-    return any([settle(store, row) for row in store.list_rows(names=sorted(ACTIVE))])
+    moved = [settle(store, row) for row in store.list_rows(names=sorted(ACTIVE))]
+    return any(moved)
 
 
 def settle(store: Store, row: Row) -> bool:
@@ -76,7 +78,9 @@ class Facts:
 
 
 def gather(row: Row) -> Facts:
-    """Look at the processes first and at the records after: a record written by one that has just left is then seen."""
+    """Look at the processes first and at the records after: a record written by one that has just left is
+    then seen.
+    """
     state = row.state
     assert isinstance(state, (Starting, Running)), "only an active job has processes"
     shim_alive = process.is_alive(state.shim)
@@ -151,7 +155,9 @@ def _looks_healthy(row: Row) -> bool:
 
 
 def _find_engine(row: Row) -> Identity | None:
-    """The engine of a job whose shim died before it could say: as the engine recorded itself, or by its marker."""
+    """The engine of a job whose shim died before it could say: as the engine recorded itself, or by its
+    marker.
+    """
     recorded = record.find_engine(row.run_dir, row.id, row.attempt)
     if process.is_alive(recorded):
         return recorded

@@ -1,6 +1,7 @@
 """From an exit to the state it means and a reason a person can read. Pure, but for reading the end of a log.
 
-Not a diagnosis: it names what happened, in the engine's own words. Try: python -m engine.jobs.outcome saves/x/log.txt 1
+Not a diagnosis: it names what happened, in the engine's own words. Try: python -m engine.jobs.outcome
+saves/x/log.txt 1
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def judge_exit(
 ) -> Ended:
     """The state that an exit means.
 
-    exit_code: negative for a signal. stop_requested: somebody asked for a stop. recorded: what the engine itself noted.
+    exit_code: negative for a signal. stop_requested: somebody asked for a stop. recorded: what the engine
+    itself noted.
     """
     if exit_code == 0:
         return Succeeded(started, ended)
@@ -60,7 +62,9 @@ def describe_exit(exit_code: int, log_tail: str, recorded: str = "") -> str:
 
 
 def find_error(log_tail: str) -> str:
-    """The error a log ends with: an `error:` line and what belongs to it, else the last exception, else the last line."""
+    """The error a log ends with: an `error:` line and what belongs to it, else the last exception, else the
+    last line.
+    """
     lines = [line.rstrip() for line in log_tail.splitlines()]
     for index in range(len(lines) - 1, -1, -1):
         if lines[index].startswith("error: "):

@@ -1,8 +1,10 @@
-"""Which process is which, and how to stop a whole tree of them for certain. Linux: everything is read from /proc.
+"""Which process is which, and how to stop a whole tree of them for certain. Linux: everything is read from
+/proc.
 
-A process is (boot id, pid, start time), so a reused pid is a stranger. A job's processes carry a random marker in their
-environment, so those that left the tree (a session of their own, a dead parent) are found too. Command lines are never
-looked at. Knows nothing of jobs. Try: python -c "from engine.jobs.process import current; print(current())"
+A process is (boot id, pid, start time), so a reused pid is a stranger. A job's processes carry a random
+marker in their environment, so those that left the tree (a session of their own, a dead parent) are found
+too. Command lines are never looked at. Knows nothing of jobs. Try: python -c "from engine.jobs.process import
+current; print(current())"
 """
 
 from __future__ import annotations
@@ -96,7 +98,7 @@ def current() -> Identity:
 
 
 def is_alive(identity: Identity | None) -> bool:
-    """Whether that very process still runs. A zombie, a reused pid and a pid of an earlier boot do not count."""
+    """Whether that very process still runs. Not a zombie, a reused pid, or one of an earlier boot."""
     if identity is None:
         return False
     stat = read_stat(identity.pid)
@@ -165,41 +167,52 @@ def stop_tree(
     kill_s: float,
     asked: bool = False,
     hurry: Callable[[], bool] = lambda: False,
+    note: Callable[[Phase], object] = lambda phase: None,
 ) -> Iterator[Phase]:
-    """Stop `main`, everything below it and everything that carries the marker; each phase is yielded before it acts.
+    """Stop `main`, everything below it and everything that carries the marker.
 
-    ask: SIGINT to `main` alone, which may save and leave; not sent where somebody has `asked` already, for a second one
-    means at once; ends early once `hurry()` is true. terminate: SIGTERM to all
-    that is left. kill: SIGKILL. sweep: kill whatever carries the marker, wherever it went. proven: nothing does.
-    Raises JobError naming the processes that even SIGKILL did not end (hung in the kernel, or another user's).
+    ask: SIGINT to `main` alone, which may save and leave; not sent where somebody has `asked` already, for a
+    second one means at once; ends early once `hurry()` is true. terminate: SIGTERM to all that is left.
+    kill: SIGKILL. sweep: kill whatever carries the marker, wherever it went. proven: nothing does.
+    Each phase is given to `note` before it acts and is yielded once it has, before the wait for its effect.
+    Raises JobError naming the processes that even SIGKILL did not end (hung in the kernel, or not ours).
     """
+
+    def begin(name: str, detail: str) -> Phase:
+        phase = Phase(name, detail)
+        note(phase)
+        return phase
+
     group = _Group(main, marker)
     if main is not None and ask_s > 0 and is_alive(main):
-        yield Phase("ask", f"asked process {main.pid} to save and stop")
+        phase = begin("ask", f"asked process {main.pid} to save and stop")
         group.refresh()
         if not asked:
             _signal_and_wake(main, signal.SIGINT)
+        yield phase
         wait_until(lambda: not is_alive(main) or hurry(), ask_s)
     if left := group.refresh():
-        yield Phase("terminate", _pids(left))
-        for member in group.refresh():
+        phase = begin("terminate", _pids(left))
+        for member in left:
             _signal_and_wake(member, signal.SIGTERM)
+        yield phase
         wait_until(lambda: not group.refresh(), terminate_s)
     if left := group.refresh():
-        yield Phase("kill", _pids(left))
+        yield begin("kill", _pids(left))
         _kill_until_gone(group.refresh, kill_s)
-    yield Phase("sweep", "looking for processes that carry the job's marker")
+    yield begin("sweep", "looking for processes that carry the job's marker")
     _kill_until_gone(group.refresh, kill_s)
-    left = group.refresh()
-    if left:
+    if left := group.refresh():
         raise JobError(
-            f"These processes could not be ended: {_pids(left)}. They hang in the kernel or belong to another user."
+            f"These processes could not be ended: {_pids(left)}. They hang in the kernel or are not ours."
         )
-    yield Phase("proven", "no process of the job is left")
+    yield begin("proven", "no process of the job is left")
 
 
 class _Group:
-    """The processes to end. It remembers whom it saw, since a child whose parent died is no descendant any more."""
+    """The processes to end. It remembers whom it saw, since a child whose parent died is no descendant any
+    more.
+    """
 
     def __init__(self, main: Identity | None, marker: str) -> None:
         self._main = main
@@ -208,7 +221,7 @@ class _Group:
         self._seen: set[Identity] = set() if main is None else {main}
 
     def refresh(self) -> list[Identity]:
-        """Who is left now, oldest first: seen before, below one of those, or marked. Never the caller itself."""
+        """Who is left, oldest first: seen before, below one of those, or marked; never the caller."""
         stats = {stat.pid: stat for stat in all_stats() if stat.alive and stat.pid != os.getpid()}
         ours = {one.pid for one in self._seen if one.pid in stats and self._identity(stats[one.pid]) == one}
         children: dict[int, list[int]] = {}

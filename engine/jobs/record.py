@@ -1,7 +1,7 @@
 """job.json: the facts of a run in its own directory, from which the database can be rebuilt.
 
-Shim and engine both write it: each change is made under a lock on the directory and the file is replaced whole.
-Not the place of secrets. Try: python -m engine.jobs.record saves/x
+Shim and engine both write it: each change is made under a lock on the directory and the file is replaced
+whole. Not the place of secrets. Try: python -m engine.jobs.record saves/x
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def begin_attempt(run_dir: Path, changes: Mapping[str, Any]) -> None:
 
 
 def find_exit(run_dir: Path, job_id: str, attempt: int) -> Exit | None:
-    """The recorded end of that very attempt; None where there is none, or the directory went to another job."""
+    """The recorded end of that very attempt; None where there is none, or another job has the directory."""
     facts = read_record(run_dir)
     if facts.get("job_id") != job_id or facts.get("attempt") != attempt:
         return None

@@ -1,7 +1,8 @@
-"""Taking a directory for a run: who may have it, what overwriting clears, and how a failed start leaves no trace.
+"""Taking a directory for a run: who may have it, what overwriting clears, and how a failed start leaves no
+trace.
 
-Only what a run writes is ever touched, and only in a directory that holds a run. What overwriting replaces is set aside
-first and deleted once the new run does real work. Starts nothing.
+Only what a run writes is ever touched, and only in a directory that holds a run. What overwriting replaces is
+set aside first and deleted once the new run does real work. Starts nothing.
 """
 
 from __future__ import annotations
@@ -19,22 +20,18 @@ from engine.paths import RunPaths
 
 # What the engine and the libraries under it write into an output directory. A README.md is left to its owner.
 WRITTEN = (
-    "job.json", "args.yaml", "resolved.yaml", "command.sh", "log.txt", "trainer_log.jsonl", "data_report.json",
-    "endpoint.json", "generated_predictions.jsonl", "*_results.json", "trainer_state.json", "training_args.bin",
-    "training_*.png", "checkpoint-*", ".staging*", "adapter_config.json", "adapter_model*", "model*.safetensors",
-    "model.safetensors.index.json", "config.json", "generation_config.json", "tokenizer*",
-    "special_tokens_map.json", "chat_template.jinja", "vocab.json", "merges.txt", "added_tokens.json", "runs",
+    "job.json", "args.yaml", "resolved.yaml", "command.sh", "log.txt", "trainer_log.jsonl",
+    "data_report.json", "endpoint.json", "generated_predictions.jsonl", "*_results.json",
+    "trainer_state.json", "training_args.bin", "training_*.png", "checkpoint-*", ".staging*",
+    "adapter_config.json", "adapter_model*", "model*.safetensors", "model.safetensors.index.json",
+    "config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json",
+    "chat_template.jinja", "vocab.json", "merges.txt", "added_tokens.json", "runs",
 )  # fmt: skip
 # The facts about a run, as opposed to what it made.
 _FACTS = (
-    "job.json",
-    "args.yaml",
-    "resolved.yaml",
-    "command.sh",
-    "log.txt",
-    "trainer_log.jsonl",
+    "job.json", "args.yaml", "resolved.yaml", "command.sh", "log.txt", "trainer_log.jsonl",
     "data_report.json",
-)
+)  # fmt: skip
 _SET_ASIDE = ".replaced"
 
 
@@ -42,8 +39,8 @@ _SET_ASIDE = ".replaced"
 class TakenDir:
     """A run directory made ready.
 
-    made: the directories that did not exist before, deepest first. before: the names that stay whatever happens.
-    resumes: it holds an earlier attempt, whose facts are not to be taken away.
+    made: the directories that did not exist before, deepest first. before: the names that stay whatever
+    happens. resumes: it holds an earlier attempt, whose facts are not to be taken away.
     """
 
     root: Path
@@ -60,7 +57,7 @@ class TakenDir:
         shutil.rmtree(self.set_aside, ignore_errors=True)
 
     def undo(self) -> bool:
-        """Leave the directory as it was found. False where the run already made something, which then stays."""
+        """Leave the directory as it was found. False where the run made something, which stays."""
         if self.resumes:
             return False
         names = {one.name for one in self.root.iterdir()}
@@ -113,7 +110,9 @@ def check_run_dir(root: Path, *, overwrite: bool, resume: bool) -> None:
 
 
 def take_run_dir(root: Path, *, overwrite: bool, resume: bool) -> TakenDir:
-    """Check, create, prove that it can be written, and set aside what overwriting replaces. UserError changes nothing."""
+    """Check, create, prove that it can be written, and set aside what overwriting replaces. UserError changes
+    nothing.
+    """
     check_run_dir(root, overwrite=overwrite, resume=resume)
     missing = [path for path in (root, *root.parents) if not path.exists()]
     made: list[Path] = []

@@ -1,4 +1,5 @@
-"""What is written into a run directory before the engine starts: what was asked, the exact command, the first record.
+"""What is written into a run directory before the engine starts: what was asked, the exact command, the first
+record.
 
 Used by submit and by a run that a person starts in a shell, so that both leave the same files.
 """
@@ -16,7 +17,7 @@ from engine.schema.arg import replace
 
 
 def plan_argv(command: str, args: Any, output_dir: str) -> list[str]:
-    """The words of the command that runs these arguments in that directory: previewed, executed and recorded."""
+    """The words of the command that runs these arguments there: previewed, executed, recorded."""
     return dump.to_argv(command, replace(args, output_dir=output_dir))
 
 

@@ -1,7 +1,9 @@
-"""The small process that owns one attempt of a job: starts the engine, waits for it, records how it ended, dispatches.
+"""The small process that owns one attempt of a job: starts the engine, waits for it, records how it ended,
+dispatches.
 
-In a session of its own, so it outlives the studio, the terminal and whoever submitted. If it is killed the engine goes on
-and records its own end. Imports no torch and no schema. Started by dispatch: python -m engine.jobs.shim JOB_ID CLAIM
+In a session of its own, so it outlives the studio, the terminal and whoever submitted. If it is killed the
+engine goes on and records its own end. Imports no torch and no schema. Started by dispatch: python -m
+engine.jobs.shim JOB_ID CLAIM
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Sequence
 
 from engine import env, paths
@@ -27,9 +30,10 @@ from engine.paths import RunPaths
 def main(argv: Sequence[str]) -> int:
     """Run one attempt to its end. Always 0: the job's own exit code stands in its record."""
     job_id, claim = argv
-    # Keys of a terminal and its closing concern whoever sits there, not this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Keys of a terminal and its closing concern whoever sits there, not this process. A handler, unlike
+    # SIG_IGN, is not inherited: the engine can be asked to stop from its first instruction on.
+    signal.signal(signal.SIGINT, _take_no_notice)
+    signal.signal(signal.SIGHUP, _take_no_notice)
     store = Store(paths.jobs_db())
     me = process.current()
     row = store.find(job_id)
@@ -52,6 +56,10 @@ def main(argv: Sequence[str]) -> int:
         store.move(row.id, row.attempt, ended)
     dispatch(store)
     return 0
+
+
+def _take_no_notice(_number: int, _frame: types.FrameType | None) -> None:
+    """For signals that are not meant for this process."""
 
 
 def _run(store: Store, row: Row, claim: str, me: Identity) -> Ended:
@@ -114,7 +122,9 @@ def _start_engine(store: Store, row: Row) -> subprocess.Popen[bytes]:
 
 
 def engine_argv(argv: Sequence[str]) -> list[str]:
-    """What is executed for a previewed command: this very Python instead of whatever `tunesmith` is on the path."""
+    """What is executed for a previewed command: this very Python instead of whatever `tunesmith` is on the
+    path.
+    """
     if argv[0] == "tunesmith":
         return [sys.executable, "-P", "-m", "engine.cli", *argv[1:]]
     return list(argv)

@@ -1,6 +1,7 @@
 """The states of a job and the legal moves between them. Pure: touches no file, process or clock.
 
-A state carries its data, so that a finished job without an end, or a running one without a process, cannot be written.
+A state carries its data: a finished job without an end, a running one without a process, cannot be
+written.
     queued -> starting -> running -> succeeded | failed | stopped | lost       paused: between attempts
 The store checks the same table again in each UPDATE. Try: python -m engine.jobs.states
 """
@@ -131,7 +132,7 @@ def next_attempt(current: State, now: float) -> Queued:
     """The first state of the next attempt of the same run."""
     if current.name not in RESUMABLE:
         raise JobError(
-            f"A job that is {current.name} cannot be resumed; only one that is {', '.join(sorted(RESUMABLE))}."
+            f"A job that is {current.name} cannot be resumed. One that is {', '.join(sorted(RESUMABLE))} can."
         )
     return Queued(now)
 

@@ -1,7 +1,8 @@
 """Stopping a job, phase by phase, so that everyone who looks sees how far it is.
 
-ask (save and stop at the next step) -> terminate -> kill -> sweep -> proven. How processes are ended is process.py's
-business; this file knows which ones, and what the row says meanwhile. Try: tunesmith jobs stop JOB
+ask (save and stop at the next step) -> terminate -> kill -> sweep -> proven. How processes are ended is
+process.py's business; this file knows which ones, and what the row says meanwhile. Try: tunesmith jobs stop
+JOB
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ _SETTLE_S = 15.0
 def stop_job(
     store: Store, job_id: str, *, now: bool, ask_s: float, terminate_s: float, kill_s: float
 ) -> Iterator[Phase]:
-    """Stop a job and prove it. Each phase is written into the row, then yielded, then acted on.
+    """Stop a job and prove it. Each phase is written into the row, acted on, and yielded.
 
-    now: do not ask, terminate at once; it also hurries a stop that another viewer began. Without it, a second stop waits
-    with the first and takes over where that one was dropped. Iterate to the end: a
-    generator that is dropped stops stopping. Raises JobError where the job is unknown, over, or cannot be ended.
+    now: do not ask, terminate at once; it also hurries a stop that another viewer began. Without it, a second
+    stop waits with the first and takes over where that one was dropped. Iterate to the end: a generator that
+    is dropped stops stopping. Raises JobError where the job is unknown, over, or cannot be ended.
     """
     row = _find(store, job_id)
     if row.state.name in TERMINAL:
@@ -62,7 +63,7 @@ def _stop_active(
         current = store.find(row.id)
         return current is None or current.stop_phase != "ask"
 
-    phases = process.stop_tree(
+    yield from process.stop_tree(
         _engine_of(row),
         row.marker,
         ask_s=0 if now else ask_s,
@@ -70,10 +71,8 @@ def _stop_active(
         kill_s=kill_s,
         asked=asked,
         hurry=hurry,
+        note=lambda phase: store.set_stop_phase(row.id, row.attempt, phase.name),
     )
-    for phase in phases:
-        store.set_stop_phase(row.id, row.attempt, phase.name)
-        yield phase
 
 
 def _engine_of(row: Row) -> Identity | None:

@@ -1,8 +1,8 @@
 """The job database: one SQLite file (WAL), one row per job. The only user of sqlite3.
 
-Every change of state is one UPDATE whose WHERE names the attempt and the states it may come from, so of many writers one
-wins and the others learn that they lost. It starts no process and reads no run directory.
-Try: python -m engine.jobs.store saves/jobs.db
+Every change of state is one UPDATE whose WHERE names the attempt and the states it may come from, so of many
+writers one wins and the others learn that they lost. It starts no process and reads no run directory. Try:
+python -m engine.jobs.store saves/jobs.db
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ _STATE_COLUMNS = ("since", "claim", "claimer", "shim", "engine", "started", "end
 
 @dataclass(frozen=True)
 class Row:
-    """One job. `marker` is new for every attempt; `stop_phase` is set from the moment somebody asks for a stop."""
+    """One job. `marker` is new for every attempt; `stop_phase` is set from the moment somebody asks for a
+    stop.
+    """
 
     id: str
     run_dir: Path
@@ -73,7 +75,9 @@ class Row:
 
 
 class Store:
-    """A database file, made where it is missing. Holds no connection: any thread or process may use its own Store."""
+    """A database file, made where it is missing. Holds no connection: any thread or process may use its own
+    Store.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -125,16 +129,18 @@ class Store:
         """How many jobs wait for or hold each queue."""
         with self._connection() as connection:
             found = connection.execute(
-                "SELECT queue, count(*) FROM jobs WHERE state IN ('queued', 'starting', 'running') GROUP BY queue"
+                "SELECT queue, count(*) FROM jobs"
+                " WHERE state IN ('queued', 'starting', 'running') GROUP BY queue"
             )
             return {str(queue): int(count) for queue, count in found}
 
     def claim(self, claimer: Identity, now: float) -> Row | None:
-        """Take the next job whose queue is free, as one transaction: of many dispatchers exactly one gets it."""
+        """Take the next job whose queue is free, in one transaction: of many dispatchers one gets it."""
         with self._writing() as connection:
             found = connection.execute(
                 "SELECT * FROM jobs WHERE state = 'queued' AND NOT EXISTS ("
-                " SELECT 1 FROM jobs AS other WHERE other.queue = jobs.queue AND other.state IN ('starting', 'running'))"
+                " SELECT 1 FROM jobs AS other"
+                " WHERE other.queue = jobs.queue AND other.state IN ('starting', 'running'))"
                 " ORDER BY priority DESC, since, sequence LIMIT 1"
             ).fetchone()
             if found is None:
@@ -147,13 +153,16 @@ class Store:
             return claimed
 
     def move(self, job_id: str, attempt: int, target: State, *, claim: str | None = None) -> bool:
-        """Enter a state from any legal one. False where another was faster, the attempt is over or the claim is not ours."""
+        """Enter a state from any legal one. False where another was faster, the attempt is over or the claim
+        is not ours.
+        """
         with self._writing() as connection:
             return self._move(connection, job_id, attempt, target, claim)
 
     @contextlib.contextmanager
     def starting(self, job_id: str, claim: str) -> Iterator[Starter | None]:
-        """Hold the database while a shim starts its engine, so that a stop sees either no engine or one it can signal.
+        """Hold the database while a shim starts its engine, so that a stop sees either no engine or one it
+        can signal.
 
         Yields None where the claim is gone or a stop came first.
         """
@@ -177,13 +186,16 @@ class Store:
         """Show every viewer how far a stop is. False where that attempt is not active."""
         with self._writing() as connection:
             changed = connection.execute(
-                "UPDATE jobs SET stop_phase = ? WHERE id = ? AND attempt = ? AND state IN ('starting', 'running')",
+                "UPDATE jobs SET stop_phase = ?"
+                " WHERE id = ? AND attempt = ? AND state IN ('starting', 'running')",
                 (phase, job_id, attempt),
             )
             return changed.rowcount == 1
 
     def next_attempt(self, row: Row) -> bool:
-        """Replace a finished attempt by `row` (attempt one higher, a new marker). False where another was faster."""
+        """Replace a finished attempt by `row` (attempt one higher, a new marker). False where another was
+        faster.
+        """
         marks = ", ".join("?" for _ in states.RESUMABLE)
         values: dict[str, Any] = {
             "attempt": row.attempt,
@@ -254,7 +266,7 @@ class Store:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
             raise JobError(
-                f"The job database {self.path} cannot be used: {error}. Where it is damaged, move it away and run"
+                f"The job database {self.path} cannot be used: {error}. If damaged, move it away and run"
                 " `tunesmith jobs rebuild`: the run directories hold every fact."
             ) from error
         finally:
@@ -262,7 +274,9 @@ class Store:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One immediate transaction: the write lock is taken first, so that nothing read in it can be outdated."""
+        """One immediate transaction: the write lock is taken first, so that nothing read in it can be
+        outdated.
+        """
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -288,7 +302,8 @@ class Store:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if version > SCHEMA_VERSION:
                 raise JobError(
-                    f"{self.path} was written by a newer Tunesmith (schema {version}, this one knows {SCHEMA_VERSION})."
+                    f"{self.path} was written by a newer Tunesmith"
+                    f" (schema {version}, this one knows {SCHEMA_VERSION})."
                 )
             if version == SCHEMA_VERSION:
                 return False

@@ -1,7 +1,8 @@
-"""Following a run's log and metrics by byte offset. A viewer that reloads starts anew; one that goes on pays for the new bytes.
+"""Following a run's log and metrics by byte offset. A viewer that reloads starts anew; one that goes on pays
+for the new bytes.
 
-The first look sends the end of the log and at most 2,000 metric points, chosen so that every spike survives. Reads only.
-Try: python -m engine.jobs.tail saves/x
+The first look sends the end of the log and at most 2,000 metric points, chosen so that every spike survives.
+Reads only. Try: python -m engine.jobs.tail saves/x
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def read_metrics(path: Path, offset: int | None) -> MetricsPart:
 
 
 class History:
-    """A run's metrics, thinned as they are read, so that a long run costs neither memory nor a second parse."""
+    """A run's metrics, thinned as they are read, so that a long run costs no memory and no second parse."""
 
     _inode: int | None
     _offset: int
@@ -145,10 +146,11 @@ class History:
 
 
 def thin(points: Sequence[Event], limit: int, key: str) -> list[Event]:
-    """At most `limit` points: the first, the last, and the lowest and highest `key` of each of many equal spans of steps.
+    """At most `limit` points: the first, the last, and the lowest and highest `key` of each of many equal
+    spans of steps.
 
-    Spans are of steps, not of points, so that thinning again does not wear away the beginning. A value that is missing
-    or null (a diverged loss) counts as highest.
+    Spans are of steps, not of points, so that thinning again does not wear away the beginning. A value that
+    is missing or null (a diverged loss) counts as highest.
     """
     if len(points) <= limit:
         return list(points)
@@ -197,7 +199,7 @@ def _whole_characters(blob: bytes) -> int:
 
 
 def _plain(blob: bytes) -> str:
-    """Text as a page can show it: no colours, no NUL, and of a line that rewrote itself only its last form."""
+    """Text as a page can show it: no colours, no NUL, and the last form of a line that rewrote itself."""
     text = blob.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\0", "")
     return _ESCAPE.sub("", _REWRITTEN.sub("", text))
 

@@ -1,7 +1,8 @@
-"""Copying what a shell-started run prints into its log, for as long as it runs. The terminal sees it unchanged.
+"""Copying what a shell-started run prints into its log, for as long as it runs. The terminal sees it
+unchanged.
 
-The log gets whole lines only: of a progress bar that rewrites its line, the last form. Not used under a shim, whose
-engine writes straight into the file.
+The log gets whole lines only: of a progress bar that rewrites its line, the last form. Not used under a shim,
+whose engine writes straight into the file.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Tee:
 
 
 def _last_form(line: str, *, open_end: bool = False) -> str:
-    """What a terminal shows of a line with carriage returns. While it is open, a last one has rewritten nothing yet."""
+    """What a terminal shows of a line with carriage returns. While it is open, a last one has rewritten
+    nothing yet.
+    """
     body = line.rstrip("\r")
     kept = body[body.rfind("\r") + 1 :]
     return kept + "\r" if open_end and len(body) < len(line) else kept
