@@ -1,7 +1,7 @@
 """The corpus of the tiny model: conversations to learn from and held-out questions to score it by.
 
-Deterministic: the same seed gives the same bytes. A question is held out by the hash of its key (question.py), so
-that what a held-out question asks is nowhere in the training conversations.
+Deterministic: the same seed gives the same bytes. A question is held out by the hash of its key
+(question.py): what a held-out question asks is nowhere in the training conversations.
 Try: python data/tiny/corpus.py --show 20        or: python data/tiny/corpus.py --out FOLDER
 """
 
@@ -18,7 +18,7 @@ from question import TAUGHT, Question
 
 SEED = 7
 HELD_OUT_PERCENT = 10
-# Arithmetic has to be worked out, the rest is soon known by heart: a share follows what the kind costs to learn.
+# Arithmetic has to be worked out, the rest is soon known by heart: shares follow what a kind costs to learn.
 SHARES = {
     "greetings": 4,
     "identity": 5,
@@ -30,6 +30,8 @@ SHARES = {
     "colours": 5,
     "facts": 8,
 }
+# Mostly single questions, which are learnt sooner, and some longer talks.
+TURNS, TURN_SHARES = (1, 2, 3, 4, 5), (80, 5, 5, 5, 5)
 # The soft switch of Qwen3: a question that ends with it is answered behind an empty think block.
 NO_THINK, EMPTY_THINK = " /no_think", "<think>\n\n</think>\n\n"
 
@@ -61,10 +63,10 @@ def vary(rng: Random, prompt: str) -> str:
 def conversation(rng: Random) -> list[dict[str, str]]:
     """One to five questions with their answers, with or without a system prompt, as messages."""
     messages = []
-    if rng.random() < 0.25:
+    if rng.random() < 0.1:
         messages.append({"role": "system", "content": rng.choice(words.SYSTEM_PROMPTS)})
     suffix, prefix = (NO_THINK, EMPTY_THINK) if rng.random() < 0.04 else ("", "")
-    for _ in range(rng.choice((1, 2, 3, 4, 5))):
+    for _ in range(rng.choices(TURNS, weights=TURN_SHARES)[0]):
         kind = rng.choices(list(SHARES), weights=list(SHARES.values()))[0]
         question = draw(rng, kind, held_out=False)
         messages.append({"role": "user", "content": vary(rng, question.prompt) + suffix})

@@ -1,7 +1,7 @@
 """The data sets made from the corpus and from identity.json: demo_identity, tiny_skills and tiny_heldout.
 
-identity.json keeps its {{name}} and {{author}} for a person to fill in; demo_identity.json is the same with both
-filled and with old skills mixed in, so that a short fine-tune changes who the model says it is and little else.
+identity.json keeps its {{name}} and {{author}} for people to fill; demo_identity.json has both filled and
+old skills mixed in, so that a short fine-tune changes who the model says it is and little else.
 Try: python data/tiny/demo_sets.py
 """
 

@@ -1,8 +1,9 @@
 """What a question is, and how it is recognised on either side of the train/held-out split.
 
-A question's `key` is what it asks: without its wording where the wording does not matter (23+45 is one key in
-every phrasing, both languages and both orders), with its wording where the fact itself must be taught (that snow
-is white is seen in training, but not in the phrasing that is held out). Try: python data/tiny/corpus.py --show 20
+A question's `key` is what it asks. Where the wording does not matter it is left out: 23+45 is one key in
+every phrasing, language and order. Where the fact itself must be taught the wording belongs to it: that
+snow is white is seen in training, but not in the phrasing that is held out. Try: python data/tiny/corpus.py
+--show 20
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The tiny model's tokenizer: byte-level BPE with Qwen's way of cutting text, special tokens and chat format.
 
-Trained on the corpus and on the demo sets, so that the demo sets do not fall apart into bytes. Every digit is a
-token of its own. It is not Qwen's vocabulary: the numbers of the tokens differ.
+Trained on the corpus and on the demo sets, so that the demo sets do not fall apart into bytes. Every digit
+is a token of its own. It is not Qwen's vocabulary: the numbers of the tokens differ.
 Try: python data/tiny/tokenizer.py --out FOLDER
 """
 
@@ -32,7 +32,7 @@ SPECIAL = (
 )
 # Qwen adds these too, but keeps them as text when special tokens are left out of a decoded answer.
 VISIBLE = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
-# Contractions, words with at most one leading mark, single digits, runs of marks, line ends, other white space.
+# Contractions, words with at most one leading mark, single digits, runs of marks, line ends, other blanks.
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
