@@ -81,14 +81,17 @@ def converse(engine: Engine, sampling: Sampling, *, out: TextIO) -> int:
         elif line:
             messages.append(Message(role="user", content=line))
             try:
-                messages.append(Message(role="assistant", content=say(engine, messages, sampling, out=out)))
+                answer = say(engine, messages, sampling, out=out, stoppable=True)
+                messages.append(Message(role="assistant", content=answer))
             except UserError as error:
                 messages.pop()
                 print(f"error: {error}", file=out, flush=True)
 
 
-def say(engine: Engine, messages: list[Message], sampling: Sampling, *, out: TextIO) -> str:
-    """Write the answer as it comes; returns what was written. Ctrl-C ends it early."""
+def say(
+    engine: Engine, messages: list[Message], sampling: Sampling, *, out: TextIO, stoppable: bool = False
+) -> str:
+    """Write the answer as it comes; returns what was written. `stoppable`: Ctrl-C ends the answer only."""
     pieces: list[str] = []
     generation = engine.stream(messages, sampling)
     try:
@@ -98,6 +101,8 @@ def say(engine: Engine, messages: list[Message], sampling: Sampling, *, out: Tex
             out.flush()
     except KeyboardInterrupt:
         generation.close()
+        if not stoppable:
+            raise
         out.write(" (stopped)")
     out.write("\n")
     out.flush()

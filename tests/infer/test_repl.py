@@ -75,6 +75,13 @@ def test_ctrl_c_ends_the_answer_and_not_the_program(monkeypatch: pytest.MonkeyPa
     assert engine.seen[1][1]["content"] == "1:", "what was said before the stop stays in the conversation"
 
 
+def test_ctrl_c_ends_a_pipe_of_questions_altogether() -> None:
+    engine = Echo(interrupt=True)
+    with pytest.raises(KeyboardInterrupt):
+        answer_lines(engine, Sampling(), ["a", "b"], out=io.StringIO())
+    assert engine.closed and len(engine.seen) == 1
+
+
 def test_ctrl_c_at_the_prompt_leaves_only_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
     type_lines(monkeypatch, [KeyboardInterrupt, "a", KeyboardInterrupt, KeyboardInterrupt, "never"])
     engine = Echo()
