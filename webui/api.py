@@ -53,6 +53,7 @@ def build_router() -> APIRouter:
     """Routes under /studio/api. One router a studio: it carries that studio's stops."""
     router = APIRouter(prefix="/studio/api")
     stops = Stops()
+    client.meters()  # the first reading of the processor is only the mark that the next one measures from
 
     @router.get("/jobs")
     def list_jobs(limit: int = 200, state: str | None = None) -> dict[str, Any]:

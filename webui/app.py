@@ -100,6 +100,7 @@ def build_app(args: WebuiArgs) -> FastAPI:
         root_path=options.root_path or None,
         theme=theme.build_theme(),
         i18n=i18n,
+        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
         footer_links=[],
         run_history=False,
         show_error=False,

@@ -44,6 +44,7 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 
+_HOST = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::\d+)?")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 
 
@@ -89,10 +90,8 @@ def build_host_rule(bind_host: str, allowed_hosts: Iterable[str]) -> HostRule:
 
 def host_name(header: str) -> str | None:
     """The name in a Host header, without port and brackets; None where it cannot be read."""
-    try:
-        return urlsplit(f"//{header}").hostname
-    except ValueError:
-        return None
+    match = _HOST.fullmatch(header)
+    return (match["name"] or match["v6"]).lower() if match else None
 
 
 def _is_address(name: str) -> bool:
