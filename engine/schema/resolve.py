@@ -115,6 +115,8 @@ def _resolve_precision(filler: _Filler, machine: Machine) -> None:
                 filler.set("fp16", True, "the GPU's own half precision instead of bf16")
     if values["fp16"] and on_cpu:
         filler.set("fp16", False, "float16 training needs a GPU; float32 is used")
+    if values["tf32"] and on_cpu:
+        filler.set("tf32", None, "TF32 is a format of NVIDIA GPUs")
     if values["gradient_checkpointing"] is None:
         if values["disable_gradient_checkpointing"]:
             filler.set("gradient_checkpointing", False, "disable_gradient_checkpointing")

@@ -89,6 +89,20 @@ def saves_meet_evaluations(args: TrainArgs) -> Found:
         )
 
 
+def steps_are_whole(args: TrainArgs) -> Found:
+    values = {name: getattr(args.output, name) for name in ("logging_steps", "save_steps", "eval_steps")}
+    for name, value in {**values, "warmup_steps": args.optimization.warmup_steps}.items():
+        if value is not None and value > 1 and value != int(value):
+            yield Problem(name, f"{value:g} is neither a share below 1 nor a whole number of steps.")
+
+
+def plateau_needs_evaluation(args: TrainArgs) -> Found:
+    if args.optimization.lr_scheduler_type == "reduce_lr_on_plateau" and args.output.eval_strategy == "no":
+        yield Problem(
+            "lr_scheduler_type", "reduce_lr_on_plateau needs evaluation: set eval_strategy to steps or epoch."
+        )
+
+
 def one_precision(args: TrainArgs) -> Found:
     chosen = [name for name in ("bf16", "fp16", "pure_bf16") if getattr(args.optimization, name)]
     if len(chosen) > 1:
@@ -194,7 +208,8 @@ COMMON = (needs_model,)
 RULES: dict[type, tuple[Callable[[Any], Found], ...]] = {
     TrainArgs: (
         *COMMON, needs_dataset, one_source_of_validation, evaluation_has_data, best_needs_evaluation,
-        saves_meet_evaluations, one_precision, packing_needs_our_attention, one_learning_mask,
+        saves_meet_evaluations, steps_are_whole,
+        plateau_needs_evaluation, one_precision, packing_needs_our_attention, one_learning_mask,
         padding_is_never_learnt,
         one_row_order, one_checkpointing, freeze_trains_something, adapters_go_on_as_lora, no_trackers_yet,
         resume_or_overwrite, training_is_the_point,

@@ -213,6 +213,9 @@ def test_a_stray_word_is_an_error() -> None:
             "overwrite_output_dir",
         ),
         ({"do_train": False}, "do_train"),
+        ({"lr_scheduler_type": "reduce_lr_on_plateau"}, "lr_scheduler_type"),
+        ({"save_steps": 2.5}, "save_steps"),
+        ({"warmup_ratio": 0, "warmup_steps": 1.5}, "warmup_steps"),
         ({"ignore_pad_token_for_loss": False}, "ignore_pad_token_for_loss"),
         ({"disable_shuffling": True, "group_by_length": True}, "disable_shuffling"),
         (
