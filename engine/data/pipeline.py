@@ -26,7 +26,7 @@ from engine.data.registry import DatasetSpec, find_datasets
 from engine.data.render import render
 from engine.data.report import DataReport, DatasetReport, RowProblem, histogram
 from engine.data.sources import parse
-from engine.data.table import Store, StoreWriter, TokenTable
+from engine.data.table import Store, StoreWriter, TokenTable, open_store
 from engine.data.tokenize import encode
 from engine.errors import DataError
 from engine.schema.data import DataArgs, TemplateArgs
@@ -138,13 +138,13 @@ def _load_one(spec: DatasetSpec, job: _Job) -> tuple[Store, DatasetReport]:
     """One dataset's tokens: from the cache when its key is there, else made now."""
     contents = [(path, path.read_bytes()) for path in spec.files]
     path = job.cache_dir / "tokens" / _cache_key(spec, contents, job)
-    if not job.data.overwrite_cache and (store := _open_store(path)):
+    if not job.data.overwrite_cache and (store := open_store(path)):
         account = DatasetReport.from_json(store.meta["report"])
         account.from_cache = True
         job.progress("tokenizing", account.read, account.read)
     else:
         account = DatasetReport(spec.name, [str(path) for path in spec.files])
-        with StoreWriter(path) as out:
+        with StoreWriter(path, replace=job.data.overwrite_cache) as out:
             notes = _tokenize(spec, contents, job, account, out)
             out.finish({"report": account.to_json(), "notes": notes})
         store = Store(path)
@@ -154,14 +154,6 @@ def _load_one(spec: DatasetSpec, job: _Job) -> tuple[Store, DatasetReport]:
     # The same content may be registered under another name or path than the one that filled the cache.
     account.name, account.files = spec.name, [str(path) for path in spec.files]
     return store, account
-
-
-def _open_store(path: Path) -> Store | None:
-    """None where there is none or it is damaged; then it is made anew."""
-    try:
-        return Store(path)
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _cache_key(spec: DatasetSpec, contents: Sequence[tuple[Path, bytes]], job: _Job) -> str:

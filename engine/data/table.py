@@ -30,11 +30,13 @@ class StoreWriter:
     """Collects token batches in a folder of its own and renames it into place: `with StoreWriter(path) as
     out: out.add(...)`.
 
+    replace: put it in the place of one that is there already; otherwise a sound one stays.
     Leaving the block by an exception (Ctrl-C included) removes what was written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, replace: bool) -> None:
         self.path = path
+        self._replace = replace
         self._staging = path.parent / f".{path.name}-{uuid.uuid4().hex[:8]}.tmp"
         self._meta: dict[str, Any] | None = None
 
@@ -68,17 +70,20 @@ class StoreWriter:
 
     def _commit(self, meta: dict[str, Any]) -> None:
         (self._staging / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
-        if self.path.exists():
-            # Same key, same content: whoever has the old one mapped keeps reading it.
-            outgoing = self._staging.with_suffix(".old.tmp")
-            os.rename(self.path, outgoing)
-            shutil.rmtree(outgoing, ignore_errors=True)
         try:
             os.rename(self._staging, self.path)
         except OSError:
-            if not (self.path / "meta.json").exists():
-                raise
+            # Another process made the same one meanwhile, or it is to be made anew.
+            if self._replace or open_store(self.path) is None:
+                self._swap()
         fsync_dir(self.path.parent)
+
+    def _swap(self) -> None:
+        """Whoever has the outgoing one mapped keeps reading it."""
+        outgoing = self._staging.with_suffix(".old.tmp")
+        os.rename(self.path, outgoing)
+        os.rename(self._staging, self.path)
+        shutil.rmtree(outgoing, ignore_errors=True)
 
 
 class Store:
@@ -99,6 +104,14 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+
+def open_store(path: Path) -> Store | None:
+    """None where there is none or it is damaged."""
+    try:
+        return Store(path)
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 class TokenTable:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from engine.errors import DataError
 from engine.templates.base import Format, Rendered, load_template, render_prompt, render_turns
+from engine.templates.jinja import write_jinja
 from engine.templates.native import Chat, NativeTemplate
 
 PROBE: tuple[dict[str, str], ...] = (
@@ -123,6 +124,20 @@ class ChatTemplate:
         """Stops that are one token of this tokenizer, the end-of-sequence token among them."""
         vocabulary = self.tokenizer.get_vocab()
         return [vocabulary[text] for text in self.stop_strings() if text in vocabulary]
+
+    def jinja(self) -> str:
+        """The chat template to save with the tokenizer: its own untouched, or the named format written as
+        Jinja.
+        """
+        if not isinstance(self.renderer, NamedTemplate):
+            own: str = self.tokenizer.get_chat_template()
+            return own
+        return write_jinja(
+            self.renderer.form,
+            default_system=self.default_system,
+            has_bos=self.tokenizer.bos_token is not None,
+            has_eos=self.tokenizer.eos_token is not None,
+        )
 
     def _with_system(self, chat: Chat) -> Chat:
         if not self.default_system or (chat and chat[0]["role"] == "system"):

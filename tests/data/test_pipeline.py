@@ -13,6 +13,7 @@ import pytest
 
 from engine.data import pipeline
 from engine.data.pipeline import Prepared, load_datasets
+from engine.data.table import Store, StoreWriter
 from engine.errors import DataError
 from engine.schema.data import DataArgs, TemplateArgs
 from tests.data.support import alpaca, build_tokenizer, learnt_text, write_dataset
@@ -288,3 +289,18 @@ def test_notes_of_the_template_survive_the_cache(bench: Bench) -> None:
     first, second = bench.load().report.notes, bench.load().report.notes
     assert first == second
     assert "writes no stop after the last answer" in first[0]
+
+
+def test_a_sound_store_of_another_process_stays(tmp_path: Path) -> None:
+    """Two ranks tokenise the same rows: the one that comes second drops its own."""
+
+    def write(value: int, *, replace: bool) -> int:
+        with StoreWriter(tmp_path / "key", replace=replace) as out:
+            out.add(np.array([value]), np.array([1]), np.array([1]))
+            out.finish({})
+        return int(Store(tmp_path / "key").ids[0])
+
+    assert write(1, replace=False) == 1
+    assert write(2, replace=False) == 1
+    assert write(3, replace=True) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
