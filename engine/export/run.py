@@ -123,8 +123,8 @@ def _read_back(args: Any, staging: Path, chat: Any, probes: Any, dtype: Any, run
     )
     difference = compare(probes, repeat(load_base(model, device=_device(args)), probes), dtype=dtype)
     written = load_chat(load_tokenizer(model), default_system=args.template.default_system)
-    if probe_prompts(written) != probe_prompts(chat):
-        print("the written tokenizer gives other ids than the one it was written from", flush=True)
+    if _readings(written) != _readings(chat):
+        print("the written tokenizer reads a conversation differently from the one in memory", flush=True)
         difference = dataclasses.replace(difference, max_abs=float("inf"))
     # Saving rounds nothing: what is read back is the same to the last bit or it is not what was written.
     difference = dataclasses.replace(difference, limit=0.0)
@@ -149,6 +149,17 @@ def probe_prompts(chat: Any) -> list[list[int]]:
     from engine.export.verify import QUESTIONS
 
     return [chat.prompt_ids([{"role": "user", "content": question}]) for question in QUESTIONS]
+
+
+def _readings(chat: Any) -> list[tuple[str, list[int]]]:
+    """The probe questions as text and as that text's ids.
+
+    Not prompt_ids: a named template is tokenised piece by piece, which no Jinja template can ask for.
+    """
+    from engine.export.verify import QUESTIONS
+
+    texts = [chat.prompt_text([{"role": "user", "content": question}]) for question in QUESTIONS]
+    return [(text, chat.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
 
 def set_generation_ends(network: Any, chat: Any) -> None:

@@ -83,6 +83,22 @@ def test_tokenizer_template_and_ends_travel_with_the_weights(
     assert theirs.eos_token_id in generation["eos_token_id"]
 
 
+def test_a_named_template_is_written_so_that_nobody_has_to_name_it_again(
+    values: dict[str, Any], workdir: Path, tiny_random: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    from engine.templates.chat import load_chat
+
+    run = make_run(workdir / "run")
+    assert call(export_run.main, "export", {**values, "template": "vicuna"}, run) == 0
+    chat = [{"role": "user", "content": "Hi"}]
+    named = load_chat(AutoTokenizer.from_pretrained(tiny_random), "vicuna")
+    written = load_chat(AutoTokenizer.from_pretrained(workdir / "out"))
+    assert written.prompt_ids(chat) == named.prompt_ids(chat)
+    assert "USER: Hi" in written.prompt_text(chat)
+
+
 def test_the_checkpoints_number_format_is_kept_unless_another_is_asked_for(
     values: dict[str, Any], workdir: Path, tiny_random: Path, adapters: list[Path]
 ) -> None:
@@ -150,6 +166,23 @@ def test_a_written_model_that_differs_is_kept_aside_and_not_published(
     assert not (workdir / "out").exists()
     assert (Path(results["kept_aside"]) / "model.safetensors").exists()
     assert "NOT exported" in capsys.readouterr().out
+
+
+def test_a_written_tokenizer_that_reads_differently_is_caught(
+    values: dict[str, Any], workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.models import save
+
+    whole = save.save_tokenizer
+
+    def damaged(tokenizer: Any, path: Path) -> None:
+        whole(tokenizer, path)
+        template = path / "chat_template.jinja"
+        template.write_text(template.read_text().replace("<|im_start|>assistant", "<|im_start|>model"))
+
+    monkeypatch.setattr(save, "save_tokenizer", damaged)
+    assert call(export_run.main, "export", values, make_run(workdir / "run")) == 1
+    assert not (workdir / "out").exists()
 
 
 def test_a_merge_that_loses_the_adapter_is_caught(
