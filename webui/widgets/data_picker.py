@@ -1,0 +1,45 @@
+"""The field that chooses datasets: names from dataset_info.json, or any text. Reads names only, no rows.
+
+Try: python -c "from webui.widgets.data_picker import find_datasets; print(find_datasets('data'))"
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from webui.form import Form
+from webui.widgets.command_preview import QUIET
+
+
+def find_datasets(dataset_dir: str) -> list[str]:
+    """The names registered in a dataset folder, sorted; none where there is no readable register."""
+    try:
+        register = json.loads(
+            (Path(dataset_dir or "data") / "dataset_info.json").read_text(encoding="utf-8-sig")
+        )
+    except (OSError, ValueError):
+        return []
+    return sorted(str(name) for name in register) if isinstance(register, dict) else []
+
+
+def data_picker(**common: Any) -> gr.Dropdown:
+    """A builder for `Form.draw`: several names, free text allowed."""
+    names = find_datasets("data")
+    return gr.Dropdown(names, **common, multiselect=True, allow_custom_value=True)
+
+
+def connect(form: Form, names: Sequence[str]) -> None:
+    """Keep the choices in step with the dataset folder. Its event is also sent when it is first drawn."""
+    folder = form.fields["dataset_dir"]
+    pickers = [form.fields[name] for name in names]
+
+    def find_choices(dataset_dir: str) -> Any:
+        updates = [gr.update(choices=find_datasets(dataset_dir)) for _ in pickers]
+        return updates if len(updates) > 1 else updates[0]
+
+    folder.change(find_choices, folder, pickers, **QUIET)
