@@ -88,7 +88,7 @@ def build_job(row: Row) -> Job:
 
 def read_progress(run_dir: Path, *, active: bool) -> Progress:
     """The newest progress a run wrote. An ended run has no phase and no time left."""
-    path = RunPaths(run_dir).trainer_log
+    path = str(RunPaths(run_dir).trainer_log)
     try:
         stat = os.stat(path)
     except OSError:
@@ -98,9 +98,9 @@ def read_progress(run_dir: Path, *, active: bool) -> Progress:
 
 
 @functools.lru_cache(maxsize=4096)
-def _newest_progress(path: Path, size: int, _mtime_ns: int) -> Progress:
+def _newest_progress(path: str, size: int, _mtime_ns: int) -> Progress:
     # A read that starts inside a line loses that line only: it is no JSON object.
-    events, _ = read_events(path, max(0, size - _END_BYTES))
+    events, _ = read_events(Path(path), max(0, size - _END_BYTES))
     for event in reversed(events):
         if "phase" in event:
             return Progress(event.get("current"), event.get("total"), str(event["phase"]), event.get("eta"))
@@ -121,8 +121,9 @@ def parse_duration(text: Any) -> float | None:
 
 def _name_of(run_dir: Path) -> str:
     """Short and telling: the path below saves/, else the folder's own name."""
-    root = Path(os.path.abspath(paths.saves_root()))
-    return str(run_dir.relative_to(root)) if run_dir.is_relative_to(root) else run_dir.name
+    root = os.path.abspath(paths.saves_root()) + os.sep
+    whole = str(run_dir)
+    return whole.removeprefix(root) if whole.startswith(root) else run_dir.name
 
 
 if __name__ == "__main__":

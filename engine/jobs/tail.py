@@ -24,7 +24,6 @@ MAX_POINTS = 2000
 _CHUNK_BYTES = 256 * 1024
 _PARSE_BYTES = 1024 * 1024
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_REWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 
 Event = dict[str, Any]
 
@@ -200,8 +199,10 @@ def _whole_characters(blob: bytes) -> int:
 
 def _plain(blob: bytes) -> str:
     """Text as a page can show it: no colours, no NUL, and the last form of a line that rewrote itself."""
-    text = blob.decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\0", "")
-    return _ESCAPE.sub("", _REWRITTEN.sub("", text))
+    text = _ESCAPE.sub("", blob.decode("utf-8", errors="replace").replace("\0", ""))
+    if "\r" not in text:
+        return text
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
 if __name__ == "__main__":
