@@ -17,7 +17,7 @@ from transformers.utils import logging
 from engine import env
 from engine.errors import ArgError, Problem
 from engine.models import attention as segment
-from engine.models.source import Source, locate
+from engine.models.source import Source, hub_options, locate
 from engine.models.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def adapter_path(model: ModelArgs, name: str) -> str:
         )
     if path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ArgError([Problem("adapter_name_or_path", f"there is no folder {path}.")])
+    hub_options(name, model, field="adapter_name_or_path", file="adapter_config.json")
     return name
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +48,8 @@ class Source:
         if self.is_local:
             return f"the {self.what} in {self.path} cannot be read: {detail}"
         return (
-            f"no folder {self.path} here, and the hub gave no {self.what} of that name: {detail} "
-            "Check the spelling and the network, or give the path of a downloaded model."
+            f"there is no folder {self.path} here, and the hub gave no {self.what} of that name: {detail} "
+            "Check the spelling, or give the path of a downloaded model."
         )
 
 
@@ -65,9 +67,43 @@ def locate(model: ModelArgs, *, what: str) -> Source:
         raise _problem(f"{name} is a file; a model is a folder with config.json and weights in it.")
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise _problem(f"there is no folder {name}.")
-    return Source(
-        name, False, what, {**options, "revision": model.model_revision, "cache_dir": model.cache_dir}
+    options |= {"revision": model.model_revision, "cache_dir": model.cache_dir}
+    options |= hub_options(name, model, field=FIELD, file="config.json")
+    return Source(name, False, what, options)
+
+
+def hub_options(name: str, model: ModelArgs, *, field: str, file: str) -> dict[str, Any]:
+    """How to load a hub id: nothing special, or from the local copy alone where the hub cannot be reached.
+
+    Raises UserError where it cannot and `file` was never downloaded: the library itself would try for most of a
+    minute before it gave up.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if _hub_answers():
+        return {}
+    revision = model.model_revision if field == FIELD else None
+    if isinstance(try_to_load_from_cache(name, file, cache_dir=model.cache_dir, revision=revision), str):
+        return {"local_files_only": True}
+    message = (
+        f"there is no folder {name} here, and the hub cannot be reached to look for it there. "
+        "Check the spelling and the network, or give the path of a downloaded copy."
     )
+    raise ArgError([Problem(field, message)])
+
+
+def _hub_answers() -> bool:
+    from huggingface_hub import constants, is_offline_mode
+
+    if is_offline_mode():
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=5)
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _check_folder(path: Path) -> None:

@@ -41,7 +41,11 @@ class RunLog(TrainerCallback):
             from tqdm import tqdm
 
             self.bar = tqdm(
-                total=state.max_steps, initial=state.global_step, desc="train", dynamic_ncols=True
+                total=state.max_steps,
+                initial=state.global_step,
+                desc="train",
+                leave=False,
+                dynamic_ncols=True,
             )
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:

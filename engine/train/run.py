@@ -6,6 +6,7 @@ Try: tunesmith train --model_name_or_path data/tiny-qwen3 --dataset identity --m
 from __future__ import annotations
 
 import importlib
+import warnings
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,5 +36,9 @@ def main(loaded: object, resolved: Resolved, run: Run) -> int:
         f"into {run.paths.root}"
     )
     phase_reporter(run.paths)("loading", 0, 1)
+    # What libraries deprecate among themselves is nothing a person who trains can act on.
+    warnings.filterwarnings(
+        "ignore", category=FutureWarning, module=r"(transformers|peft|accelerate|torch)\b"
+    )
     stage = importlib.import_module(f"engine.stages.{adapter.stage}")
     return int(stage.run(args, run))
