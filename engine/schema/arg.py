@@ -207,10 +207,14 @@ def _to_bool(raw: Any, spec: Arg) -> bool:
 
 
 def _to_int(raw: Any, spec: Arg) -> int:
+    if type(raw) is int:
+        return raw
+    if isinstance(raw, str) and raw.strip().lstrip("+-").isdecimal():  # exact beyond what a float holds
+        return int(raw)
     number = _to_float(raw, spec)
     if not math.isfinite(number) or number != int(number):
         raise ValueError(f"{_show(raw)} is not {spec.rule()}.")
-    return int(raw) if isinstance(raw, int) else int(number)
+    return int(number)
 
 
 def _to_float(raw: Any, spec: Arg) -> float:
