@@ -25,7 +25,7 @@ from engine.data.read import check_columns, read_examples, stop_if_bad
 from engine.data.registry import DatasetSpec, find_datasets
 from engine.data.render import render
 from engine.data.report import DataReport, DatasetReport, RowProblem, histogram
-from engine.data.sources import parse
+from engine.data.sources import parse, read_bytes
 from engine.data.table import Store, StoreWriter, TokenTable, open_store
 from engine.data.tokenize import encode
 from engine.errors import DataError
@@ -34,7 +34,7 @@ from engine.templates.base import Rendered
 from engine.templates.chat import ChatTemplate, load_chat
 
 # Part of every cache key: raise it when the same input gives other tokens than before.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 Progress = Callable[[str, int, int], None]
 
 
@@ -136,7 +136,7 @@ def _arrange(
 
 def _load_one(spec: DatasetSpec, job: _Job) -> tuple[Store, DatasetReport]:
     """One dataset's tokens: from the cache when its key is there, else made now."""
-    contents = [(path, path.read_bytes()) for path in spec.files]
+    contents = [(path, read_bytes(path)) for path in spec.files]
     path = job.cache_dir / "tokens" / _cache_key(spec, contents, job)
     if not job.data.overwrite_cache and (store := open_store(path)):
         account = DatasetReport.from_json(store.meta["report"])

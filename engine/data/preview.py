@@ -16,7 +16,7 @@ from engine.data.read import check_columns, read_examples
 from engine.data.registry import find_datasets
 from engine.data.render import render, spans
 from engine.data.report import DatasetReport
-from engine.data.sources import parse
+from engine.data.sources import parse, read_bytes
 from engine.data.tokenize import IGNORE, encode
 from engine.errors import DataError
 from engine.schema.data import DataArgs
@@ -27,7 +27,7 @@ from engine.templates.chat import ChatTemplate
 def read_first(name: str, dataset_dir: str, num_rows: int) -> list[Example]:
     """The first usable rows of a registered dataset. Raises DataError with the reasons when there is none."""
     (spec,) = find_datasets([name], dataset_dir)
-    rows = [parse(path, path.read_bytes()) for path in spec.files]
+    rows = [parse(path, read_bytes(path)) for path in spec.files]
     check_columns(spec, rows)
     account = DatasetReport(name)
     chosen = choose_rows(sum(len(part.rows) for part in rows), spec, num_rows, 0)

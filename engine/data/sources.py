@@ -1,7 +1,7 @@
 """Files -> rows. json, jsonl, csv and parquet, UTF-8 with or without a byte-order mark. Knows nothing of what
 columns mean.
 
-Try: rows = parse(path, path.read_bytes()); rows.columns(), rows.numbers[0], rows.rows[0]
+Try: rows = parse(path, read_bytes(path)); rows.columns(), rows.numbers[0], rows.rows[0]
 """
 
 from __future__ import annotations
@@ -31,6 +31,14 @@ class Rows:
     def columns(self) -> list[str]:
         """Names that occur in any row, in order of first appearance."""
         return list(dict.fromkeys(key for row in self.rows if isinstance(row, dict) for key in row))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Raises DataError when the file cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def parse(path: Path, content: bytes) -> Rows:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from engine.data.tokenize import IGNORE
+from engine.errors import DataError
 from engine.paths import fsync_dir
 
 STALE_S = 24 * 3600.0
@@ -41,9 +42,14 @@ class StoreWriter:
         self._meta: dict[str, Any] | None = None
 
     def __enter__(self) -> StoreWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._staging.mkdir()
+        except OSError as error:
+            raise DataError(
+                f"the token cache {self.path.parent} cannot be written: {error.strerror}"
+            ) from None
         _sweep(self.path.parent)
-        self._staging.mkdir()
         self._files = {name: (self._staging / f"{name}.bin").open("wb") for name, _ in _PARTS}
         return self
 

@@ -42,8 +42,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A conversation as text. Tokenisation restarts at each of `cuts` (named formats are defined piece by
-    piece).
+    """A conversation as text. Tokenisation restarts at each of `cuts`: named formats keep the tokens of a prompt and of
+    its answer apart, as they are at inference.
     """
 
     text: str
@@ -127,10 +127,11 @@ def render_turns(
         header = _write_prompt(out, form, prompt, system or form.default_system, first=number == 0)
         before, inside, answer = _place_thought(form, answer, thinking, bare=discard_history and not last)
         out.write(before)
+        out.cut()
         begin = out.length
         stop = _write_answer(out, form, inside, answer, ends=last and form.eos_only_at_end)
         positions.append(Turn(start, header, begin, stop, out.length))
-    return Rendered("".join(out.parts), tuple(positions), tuple(out.cuts))
+    return Rendered("".join(out.parts), tuple(positions), out.inner_cuts())
 
 
 def render_prompt(
@@ -149,10 +150,11 @@ def render_prompt(
     for number, (prompt, answer) in enumerate((*turns, (question, None))):
         _write_prompt(out, form, prompt, system or form.default_system, first=number == 0)
         if answer is not None:
+            out.cut()
             _write_answer(out, form, "", _place_thought(form, answer, thinking, bare=True)[2], ends=False)
     if form.family in REASONING and not thinking:
         out.write(form.empty_thought)
-    return Rendered("".join(out.parts), (), tuple(out.cuts))
+    return Rendered("".join(out.parts), (), out.inner_cuts())
 
 
 class _Writer:
@@ -165,11 +167,17 @@ class _Writer:
         self.length = 0
 
     def write(self, text: str) -> None:
-        if text:
-            if self.length:
-                self.cuts.append(self.length)
-            self.parts.append(text)
-            self.length += len(text)
+        self.parts.append(text)
+        self.length += len(text)
+
+    def cut(self) -> None:
+        """Here the tokens of what comes next begin anew."""
+        if self.length > (self.cuts[-1] if self.cuts else 0):
+            self.cuts.append(self.length)
+
+    def inner_cuts(self) -> tuple[int, ...]:
+        """Cuts with text on both sides."""
+        return tuple(cut for cut in self.cuts if cut < self.length)
 
     def text_of(self, piece: Piece) -> str:
         """Fixed text of a piece; "" for a special token that the tokenizer lacks."""
@@ -195,6 +203,7 @@ class _Writer:
 
 def _write_prompt(out: _Writer, form: Format, prompt: str, system: str, *, first: bool) -> int:
     """The user's turn up to where the answer begins. Returns where the user's words end."""
+    out.cut()
     if first:
         out.write_pieces(form.prefix, "")
         if system and form.family == "system_in_first_user":
@@ -216,6 +225,7 @@ def _write_answer(out: _Writer, form: Format, thought: str, answer: str, *, ends
     learnt = sum(min(found)) if found else len(tail.rstrip()) or len(tail)
     cut = len(whole) - len(tail) + learnt
     out.write(whole[:cut])
+    out.cut()
     stop = out.length
     out.write(whole[cut:])
     if ends and eos:

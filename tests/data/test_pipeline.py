@@ -13,6 +13,7 @@ import pytest
 
 from engine.data import pipeline
 from engine.data.pipeline import Prepared, load_datasets
+from engine.data.sources import read_bytes
 from engine.data.table import Store, StoreWriter
 from engine.errors import DataError
 from engine.schema.data import DataArgs, TemplateArgs
@@ -304,3 +305,16 @@ def test_a_sound_store_of_another_process_stays(tmp_path: Path) -> None:
     assert write(2, replace=False) == 1
     assert write(3, replace=True) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_cache_that_cannot_be_written(bench: Bench) -> None:
+    bench.cache.write_text("a file where the folder should be")
+    with pytest.raises(
+        DataError, match=r"the token cache .*/cache/tokens cannot be written: Not a directory"
+    ):
+        bench.load()
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.json cannot be read: No such file or directory"):
+        read_bytes(tmp_path / "gone.json")

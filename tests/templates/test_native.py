@@ -207,3 +207,17 @@ def test_tokenizer_without_a_template_needs_a_name() -> None:
     with pytest.raises(DataError, match="this tokenizer has no chat template of its own"):
         load_chat(bare)
     assert load_chat(bare, "chatml").prompt_text([{"role": "user", "content": "Hi"}]).endswith("assistant\n")
+
+
+@pytest.mark.parametrize("name", ["vicuna", "alpaca", "llama2", "qwen3", "glm4"])
+def test_named_ids_are_those_of_each_prompt_and_each_answer(name: str) -> None:
+    tokenizer = support.build_tokenizer(None, bos="<s>", eos="</s>")
+    chat = load_chat(tokenizer, name)
+    (rendered,) = chat.render([chat_of(["Hi", "Hello", "Who?", "Me"], "Be brief.")])
+    assert isinstance(rendered, Rendered)
+    expected: list[int] = []
+    for turn in rendered.turns:
+        for text in (rendered.text[turn.start : turn.answer], rendered.text[turn.answer : turn.end]):
+            expected += tokenizer(text, add_special_tokens=False)["input_ids"]
+    batch = encode([rendered], tokenizer, cutoff_len=1000, mask_history=False, train_on_prompt=False)
+    assert batch.row(0)[0] == expected
