@@ -42,8 +42,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A conversation as text. Tokenisation restarts at each of `cuts`: named formats keep the tokens of a prompt and of
-    its answer apart, as they are at inference.
+    """A conversation as text. Tokenisation restarts at each of `cuts`: named formats keep the tokens of a
+    prompt and of its answer apart, as they are at inference.
     """
 
     text: str
