@@ -20,6 +20,7 @@ from engine.jobs.states import MOVES, TERMINAL
 from engine.schema.dump import to_shell
 
 _POLL_S = 0.3
+_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str]) -> int:
@@ -142,6 +143,15 @@ def _logs(options: argparse.Namespace) -> int:
     if not options.follow:
         print_whole_log(job)
         return 0
+    try:
+        return _follow(job)
+    except KeyboardInterrupt:
+        print(f"-- left; job {job.id} goes on", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _follow(job: Job) -> int:
+    """Print what comes until the job ends. 0 where it succeeded, else 1."""
     log_offset = metrics_offset = 0
     while True:
         tail = client.tail(job.id, log_offset, metrics_offset)
@@ -177,6 +187,9 @@ def _stop(options: argparse.Namespace) -> int:
         except JobError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = error.exit_code
+        except KeyboardInterrupt:
+            print(f"-- left; job {job.id} was asked to stop, and nothing further is done", file=sys.stderr)
+            return _INTERRUPTED
     return failed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -222,3 +223,24 @@ def test_lost_row_is_lost_once(bench: Bench) -> None:
 def _nobody() -> process.Identity:
     """An identity that no process has."""
     return process.Identity(process.boot_id(), 2**22 + 1, 1)
+
+
+def _dispatch_at(start: Any) -> None:
+    start.wait()
+    client.dispatch()
+
+
+def test_racing_dispatchers_start_each_job_once(bench: Bench) -> None:
+    rows = [bench.add("print('ran')", queue=f"gpu:{number % 2}") for number in range(4)]
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    racers = [context.Process(target=_dispatch_at, args=(start,)) for _ in range(8)]
+    for racer in racers:
+        racer.start()
+    start.set()
+    for racer in racers:
+        racer.join(timeout=30)
+        assert racer.exitcode == 0
+    for row in rows:
+        assert bench.wait_end(row).state.name == "succeeded"
+        assert RunPaths(row.run_dir).log.read_text() == "ran\n"
