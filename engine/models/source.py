@@ -75,8 +75,8 @@ def locate(model: ModelArgs, *, what: str) -> Source:
 def hub_options(name: str, model: ModelArgs, *, field: str, file: str) -> dict[str, Any]:
     """How to load a hub id: nothing special, or from the local copy alone where the hub cannot be reached.
 
-    Raises UserError where it cannot and `file` was never downloaded: the library itself would try for most of a
-    minute before it gave up.
+    Raises UserError where it cannot and `file` was never downloaded: the library itself would try for most
+    of a minute before it gave up.
     """
     from huggingface_hub import try_to_load_from_cache
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
 
+from engine.errors import UserError
 from engine.train import optim
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ def training_arguments(args: TrainArgs, output_dir: Path) -> TrainingArguments:
         **_precision(args),
         **_intervals(args),
     )
+    if arguments.world_size > 1:
+        raise UserError("a run is one process so far; start it without torchrun or another launcher.")
+    # With several GPUs in sight the library would split every batch over them, rows and boundaries apart.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     optim.check(arguments)
     return arguments
 

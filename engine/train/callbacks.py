@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -94,8 +95,7 @@ class RunLog(TrainerCallback):
             }
             event["throughput"] = round((tokens - self.last_tokens) / max(now - self.last_time, 1e-9), 2)
             self.last_time, self.last_tokens = now, tokens
-            if torch.cuda.is_available():
-                event["memory_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+            event["memory_gb"] = round(_memory_bytes() / 2**30, 3)
         event |= {key: value for key, value in logs.items() if key.startswith("eval_")}
         return event
 
@@ -117,6 +117,13 @@ class RunLog(TrainerCallback):
             say(line)
         else:
             self.bar.write(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stdout)
+
+
+def _memory_bytes() -> int:
+    """The most the GPU held so far; on a CPU, what the process holds now."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return psutil.Process().memory_info().rss
 
 
 class EvaluationClock(TrainerCallback):

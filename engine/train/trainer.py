@@ -100,6 +100,11 @@ class StageTrainer(Trainer):
 
     def _run_epoch(self, *, epoch: int, **rest: Any) -> None:
         assert self._batches is not None, "the loader is built before the first epoch"
+        if self.state.global_step >= self.state.max_steps:
+            # Resumed from the last checkpoint of a run that was done: the inherited loop would take one
+            # more step.
+            self.control.should_training_stop = True
+            return
         self._batches.set_epoch(epoch)
         self._take_up_unlogged_loss()
         super()._run_epoch(epoch=epoch, **rest)

@@ -175,6 +175,29 @@ def test_goes_on_from_an_adapter_or_starts_a_new_one(tiny_random, folder):
     assert losses(folder / "on")[0] != losses(first)[0]
 
 
+def test_a_finished_run_takes_no_further_step(tiny_random, folder):
+    settings = {"finetuning_type": "lora", "max_steps": 6, "per_device_train_batch_size": 8}
+    train(tiny_random, folder / "run", **settings)
+    before = (folder / "run" / "adapter_model.safetensors").read_bytes()
+    results = json.loads((folder / "run" / "all_results.json").read_text())
+    assert train(tiny_random, folder / "run", resume_from_checkpoint="true", **settings) == 0
+    assert (folder / "run" / "adapter_model.safetensors").read_bytes() == before
+    again = json.loads((folder / "run" / "all_results.json").read_text())
+    assert again["train_loss"] == pytest.approx(results["train_loss"])
+
+
+def test_a_model_that_mixes_segments_is_padded_or_refused(tiny_random, folder, monkeypatch, capsys):
+    from engine.models import attention
+
+    train(tiny_random, folder / "apart", finetuning_type="full", max_steps=2)
+    monkeypatch.setattr(attention, "keeps_segments_apart", lambda network: False)
+    assert train(tiny_random, folder / "padded", finetuning_type="full", max_steps=2) == 0
+    assert "padded batches are used instead" in capsys.readouterr().out
+    assert losses(folder / "padded") == pytest.approx(losses(folder / "apart"), abs=1e-4)
+    with pytest.raises(UserError, match="packing"):
+        train(tiny_random, folder / "packed", packing=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
