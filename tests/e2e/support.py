@@ -1,4 +1,4 @@
-"""What the whole-product tests share: a work directory with data, waiting for a condition, looking at runs."""
+"""What the whole-product tests share: data to train on, waiting for a condition, looking at runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def arguments(model: Path, **changes: Any) -> dict[str, Any]:
     """Arguments of a short, exactly repeatable run on `toy`."""
     return {
         "model_name_or_path": str(model), "dataset": "toy", "finetuning_type": "lora", "lora_dropout": 0.1,
-        "cutoff_len": 128, "per_device_train_batch_size": 4, "learning_rate": 1e-3, "max_steps": 40, "logging_steps": 1,
+        "cutoff_len": 128, "per_device_train_batch_size": 4, "learning_rate": 1e-3, "max_steps": 40,
+        "logging_steps": 1,
         "save_steps": 5, "lr_scheduler_type": "cosine", "warmup_ratio": 0.1, **changes,
     }  # fmt: skip
 

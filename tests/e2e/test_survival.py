@@ -122,8 +122,11 @@ def test_the_run_goes_on_without_the_studio(ready: Path, tiny_random: Path, unin
 def test_stop_works_in_every_phase(ready: Path, tiny_random: Path, phase: str) -> None:
     many = 30_000 if phase == "tokenizing" else 48
     write_dataset(ready, rows=many, words=60 if many > 48 else 12)
-    job = client.submit("train", arguments(tiny_random, max_steps=100_000, val_size=0.5, eval_strategy="steps",
-                                           eval_steps=2 if phase == "evaluating" else 50_000, save_steps=50_000))  # fmt: skip
+    endless = arguments(
+        tiny_random, max_steps=100_000, save_steps=50_000, val_size=0.5, eval_strategy="steps"
+    )
+    endless["eval_steps"] = 2 if phase == "evaluating" else 50_000
+    job = client.submit("train", endless)
 
     def reached() -> bool:
         text = (

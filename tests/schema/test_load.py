@@ -27,9 +27,12 @@ def load(**given: object) -> dict:
 @pytest.mark.parametrize(
     ("name", "raw", "value"),
     [
-        ("cutoff_len", "8", 8), ("cutoff_len", 8.0, 8), ("learning_rate", "1e-4", 1e-4), ("learning_rate", 1, 1.0),
-        ("packing", "true", True), ("packing", "off", False), ("packing", None, None), ("packing", "null", None),
-        ("dataset", "a, b,c", ("a", "b", "c")), ("dataset", ["a", "b"], ("a", "b")), ("dataset", '["a,b"]', ("a,b",)),
+        ("cutoff_len", "8", 8), ("cutoff_len", 8.0, 8), ("learning_rate", "1e-4", 1e-4),
+        ("learning_rate", 1, 1.0),
+        ("packing", "true", True), ("packing", "off", False), ("packing", None, None),
+        ("packing", "null", None),
+        ("dataset", "a, b,c", ("a", "b", "c")), ("dataset", ["a", "b"], ("a", "b")),
+        ("dataset", '["a,b"]', ("a,b",)),
         ("lr_scheduler_kwargs", '{"min_lr": 1e-6}', {"min_lr": 1e-6}), ("max_samples", "None", None),
         ("eval_strategy", False, "no"), ("cutoff_len", None, 2048),
     ],
@@ -247,11 +250,14 @@ def test_export_needs_a_place() -> None:
 
 def test_a_whole_llama_factory_file_runs_unchanged() -> None:
     loaded = load_mapping("train", {
-        "model_name_or_path": "m", "trust_remote_code": True, "stage": "sft", "do_train": True, "finetuning_type": "lora",
+        "model_name_or_path": "m", "trust_remote_code": True, "stage": "sft", "do_train": True,
+        "finetuning_type": "lora",
         "lora_rank": 8, "lora_target": "all", "dataset": "identity,alpaca_en_demo", "template": "llama3",
         "cutoff_len": 2048, "max_samples": 1000, "overwrite_cache": True, "preprocessing_num_workers": 16,
-        "dataloader_num_workers": 4, "output_dir": "saves/x", "logging_steps": 10, "save_steps": 500, "plot_loss": True,
-        "overwrite_output_dir": True, "save_only_model": False, "report_to": "none", "per_device_train_batch_size": 1,
+        "dataloader_num_workers": 4, "output_dir": "saves/x", "logging_steps": 10, "save_steps": 500,
+        "plot_loss": True,
+        "overwrite_output_dir": True, "save_only_model": False, "report_to": "none",
+        "per_device_train_batch_size": 1,
         "gradient_accumulation_steps": 8, "learning_rate": 1.0e-4, "num_train_epochs": 3.0,
         "lr_scheduler_type": "cosine", "warmup_ratio": 0.1, "bf16": True, "ddp_timeout": 180000000,
         "resume_from_checkpoint": None,

@@ -12,8 +12,10 @@ REPO = Path(__file__).resolve().parents[2]
 
 # Heavy libraries and where they may be imported; everywhere else they are forbidden, lazily or not.
 HEAVY = ("torch", "transformers", "datasets", "peft", "trl", "accelerate", "tokenizers", "safetensors")
-LIGHT_PLACES = ("engine.schema", "engine.jobs", "engine.paths", "engine.events", "engine.errors", "engine.env",
-                "engine.cli", "engine.templates.base", "webui")  # fmt: skip
+LIGHT_PLACES = (
+    "engine.schema", "engine.jobs", "engine.paths", "engine.events", "engine.errors", "engine.env", "engine.cli",
+    "engine.templates.base", "webui",
+)  # fmt: skip
 
 GROUND = {"errors", "env", "paths", "events", "schema"}
 MAY_IMPORT = {
@@ -35,8 +37,9 @@ MAY_IMPORT = {
     "export": GROUND | {"export", "models", "templates", "data"},
     "cli": {"schema", "errors", "env", "paths", "train", "evaluate", "export", "infer", "api", "jobs"},
 }
-WEBUI_MAY_IMPORT = ("engine.jobs.client", "engine.jobs.devices", "engine.schema", "engine.paths", "engine.events",
-                    "engine.errors", "engine.env")  # fmt: skip
+WEBUI_MAY_IMPORT = (
+    "engine.jobs.client", "engine.schema", "engine.paths", "engine.events", "engine.errors", "engine.env",
+)  # fmt: skip
 
 
 def modules() -> list[Path]:
