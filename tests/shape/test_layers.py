@@ -13,7 +13,8 @@ REPO = Path(__file__).resolve().parents[2]
 # Heavy libraries and where they may be imported; everywhere else they are forbidden, lazily or not.
 HEAVY = ("torch", "transformers", "datasets", "peft", "trl", "accelerate", "tokenizers", "safetensors")
 LIGHT_PLACES = (
-    "engine.schema", "engine.jobs", "engine.paths", "engine.events", "engine.errors", "engine.env", "engine.cli",
+    "engine.schema", "engine.jobs", "engine.paths", "engine.events", "engine.errors", "engine.env",
+    "engine.cli",
     "engine.templates.base", "webui",
 )  # fmt: skip
 
