@@ -6,9 +6,11 @@ functions, so the framework runs each in a worker thread. Try: curl -s http://12
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -53,7 +55,8 @@ def build_router() -> APIRouter:
     """Routes under /studio/api. One router a studio: it carries that studio's stops."""
     router = APIRouter(prefix="/studio/api")
     stops = Stops()
-    client.meters()  # the first reading of the processor is only the mark that the next one measures from
+    # The load is measured from one reading to the next of the same thread; the first only sets the mark.
+    one_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="meters", initializer=client.meters)
 
     @router.get("/jobs")
     def list_jobs(limit: int = 200, state: str | None = None) -> dict[str, Any]:
@@ -89,8 +92,8 @@ def build_router() -> APIRouter:
         return {"removed": job_id, "folder_deleted": client.remove(job_id)}
 
     @router.get("/meters")
-    def read_meters() -> dict[str, Any]:
-        return client.meters()
+    async def read_meters() -> dict[str, Any]:
+        return await asyncio.get_running_loop().run_in_executor(one_thread, client.meters)
 
     return router
 

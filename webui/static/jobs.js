@@ -168,7 +168,7 @@ class Row {
     this.barBox.hidden = !share && !(state === "running" && total);
     this.bar.style.width = `${share * 100}%`;
     const parts = [];
-    if (total) parts.push(`${formatCount(current)} / ${formatCount(total)}`);
+    if (total > 1) parts.push(`${formatCount(current)} / ${formatCount(total)}`);
     if (state === "running" && eta) parts.push(formatDuration(eta));
     else if (state === "running" && phase && phase !== "training") parts.push(t(`run.phase_${phase}`, {}, phase));
     setText(this.done, parts.join(" · "));

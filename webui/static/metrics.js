@@ -11,6 +11,7 @@ const NAMES = ["loss", "eval_loss", "lr", "grad_norm", "throughput"];
 
 export class Metrics {
   constructor() {
+    this.steps = null; // [done, planned] of the training
     this.series = Object.fromEntries(NAMES.map((name) => [name, { x: [], y: [] }]));
   }
 
@@ -19,6 +20,7 @@ export class Metrics {
     for (const event of events) {
       if ("resumed_from" in event) this.#cutAfter(event.resumed_from);
       if (typeof event.current_steps !== "number") continue;
+      if (event.total_steps > 1) this.steps = [event.current_steps, event.total_steps];
       for (const name of NAMES) {
         if (name in event) this.#append(this.series[name], event.current_steps, event[name]);
       }

@@ -194,7 +194,8 @@ class RunView extends HTMLElement {
 
   #drawProgress() {
     const job = this.job;
-    const { current, total, eta, phase } = job?.progress ?? {};
+    let { current, total, eta, phase } = job?.progress ?? {};
+    if (job && !ACTIVE.includes(job.state) && this.metrics.steps) [current, total] = this.metrics.steps;
     const share = job?.state === "succeeded" ? 1 : total ? Math.min(1, current / total) : 0;
     const known = share > 0 || !ACTIVE.includes(job?.state) || job?.state === "queued";
     this.progress.classList.toggle("unknown", !known);
@@ -202,7 +203,7 @@ class RunView extends HTMLElement {
     this.bar.style.width = `${share * 100}%`;
     const parts = [];
     if (phase && phase !== "training" && ACTIVE.includes(job.state)) parts.push(t(`run.phase_${phase}`, {}, phase));
-    if (total) parts.push(`${formatCount(current)} / ${formatCount(total)}`);
+    if (total > 1) parts.push(`${formatCount(current)} / ${formatCount(total)}`);
     if (eta && job.state === "running") parts.push(t("run.eta", { time: formatDuration(eta) }));
     if (job?.ended && job.started) parts.push(t("run.took", { time: formatDuration(job.ended - job.started) }));
     setText(this.eta, parts.join(" · "));
