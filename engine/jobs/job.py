@@ -87,27 +87,33 @@ def build_job(row: Row) -> Job:
 
 
 def read_progress(run_dir: Path, *, active: bool) -> Progress:
-    """The newest progress a run wrote. An ended run has no phase and no time left."""
+    """The newest progress a run wrote. An ended run has no phase and no time left, but the steps it made."""
     path = str(RunPaths(run_dir).trainer_log)
     try:
         stat = os.stat(path)
     except OSError:
         return Progress()
-    found = _newest_progress(path, stat.st_size, stat.st_mtime_ns)
-    return found if active else Progress(found.current, found.total)
+    newest, newest_step = _newest_progress(path, stat.st_size, stat.st_mtime_ns)
+    if active:
+        return newest
+    done = newest_step or newest
+    return Progress(done.current, done.total)
 
 
 @functools.lru_cache(maxsize=4096)
-def _newest_progress(path: str, size: int, _mtime_ns: int) -> Progress:
+def _newest_progress(path: str, size: int, _mtime_ns: int) -> tuple[Progress, Progress | None]:
+    """The newest progress of any phase, and the newest of the steps themselves."""
     # A read that starts inside a line loses that line only: it is no JSON object.
     events, _ = read_events(Path(path), max(0, size - _END_BYTES))
+    newest: Progress | None = None
     for event in reversed(events):
-        if "phase" in event:
-            return Progress(event.get("current"), event.get("total"), str(event["phase"]), event.get("eta"))
         if "current_steps" in event:
             left = parse_duration(event.get("remaining_time"))
-            return Progress(event["current_steps"], event.get("total_steps"), "training", left)
-    return Progress()
+            step = Progress(event["current_steps"], event.get("total_steps"), "training", left)
+            return newest or step, step
+        if "phase" in event and newest is None:
+            newest = Progress(event.get("current"), event.get("total"), str(event["phase"]), event.get("eta"))
+    return newest or Progress(), None
 
 
 def parse_duration(text: Any) -> float | None:

@@ -288,8 +288,10 @@ def test_progress(waiting: Bench) -> None:
     with open(log, "a") as file:
         file.write('{"current_steps": 6, "tot')
     assert client.get(row.id).progress.current == 5, "a torn line is not read"
+    append_event(log, {"phase": "saving", "current": 0, "total": 1})
+    assert client.get(row.id).progress == client.Progress(0, 1, "saving")
     end(waiting, row.id)
-    assert client.get(row.id).progress == client.Progress(5, 50)
+    assert client.get(row.id).progress == client.Progress(5, 50), "the steps it made, not its last phase"
     assert parse_duration("nonsense") is None
 
 
