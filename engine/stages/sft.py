@@ -46,6 +46,7 @@ def run(args: TrainArgs, run: Run) -> int:
     steps.report_data(prepared, run)
 
     network, padding_free = steps.load_network(args, tokenizer)
+    steps.adopt_template(network, tokenizer, prepared.chat, args)
     stop = callbacks.StopWhenAsked(run.stop_requested)
     log = callbacks.RunLog(run.paths, bar=False if args.output.disable_tqdm else None)
     patience = args.optimization.early_stopping_steps

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from engine.data.pipeline import Prepared
     from engine.schema.commands import TrainArgs
+    from engine.templates.chat import ChatTemplate
     from engine.train.batches import Collator
     from engine.train.run import Run
     from engine.train.trainer import StageTrainer
@@ -48,6 +49,19 @@ def report_data(prepared: Prepared, run: Run) -> None:
     write_whole(run.paths.data_report, json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False))
     for line in prepared.report.lines():
         say(line)
+
+
+def adopt_template(
+    network: nn.Module, tokenizer: PreTrainedTokenizerBase, chat: ChatTemplate, args: TrainArgs
+) -> None:
+    """What is saved speaks as it was trained: a template chosen by name goes into the tokenizer, its stop
+    tokens into the generation config. A tokenizer's own template needs neither.
+    """
+    if args.template.template is None:
+        return
+    tokenizer.chat_template = chat.jinja()
+    if network.generation_config is not None:
+        network.generation_config.eos_token_id = chat.stop_token_ids()
 
 
 def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module, bool]:

@@ -186,6 +186,15 @@ def test_a_finished_run_takes_no_further_step(tiny_random, folder):
     assert again["train_loss"] == pytest.approx(results["train_loss"])
 
 
+def test_a_template_chosen_by_name_is_saved_with_the_model(tiny_random, folder):
+    from transformers import AutoTokenizer, GenerationConfig
+
+    train(tiny_random, folder / "run", finetuning_type="full", max_steps=1, template="llama2")
+    saved = AutoTokenizer.from_pretrained(folder / "run")
+    assert "[INST]" in saved.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False)
+    assert saved.eos_token_id in GenerationConfig.from_pretrained(folder / "run").eos_token_id
+
+
 def test_a_model_that_mixes_segments_is_padded_or_refused(tiny_random, folder, monkeypatch, capsys):
     from engine.models import attention
 
