@@ -86,7 +86,6 @@ def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[n
             "packing=true needs attention that keeps sequences apart; this model and flash_attn have none. "
         )
         raise ArgError([Problem("packing", message + "Set packing=false.")])
-    network.config.use_cache = False
     trained = apply_adapter(network, args.adapter, args.model, pure=args.optimization.pure_bf16)
     total = sum(parameter.numel() for parameter in trained.parameters())
     trains = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)

@@ -61,7 +61,10 @@ class StageTrainer(Trainer):
         stop_requested: Callable[[], bool],
         **inherited: Any,
     ) -> None:
+        # A stage's loss says use_cache=False itself; the config is saved with the model and stays its own.
+        use_cache = inherited["model"].config.use_cache
         super().__init__(**inherited)
+        self.model.config.use_cache = use_cache
         self.remove_callback(PrinterCallback)
         self.stage_loss, self.paths, self.order = stage_loss, paths, order
         self.with_accuracy, self.stop_requested = with_accuracy, stop_requested

@@ -100,6 +100,7 @@ def test_trained_from_scratch_and_packed(tiny_random, folder):
         == 0
     )
     assert (root / "model.safetensors").is_file()
+    assert json.loads((root / "config.json").read_text())["use_cache"] is True
     other = folder / "seeded"
     train(tiny_random, other, finetuning_type="full", train_from_scratch=True, packing=True, cutoff_len=128)
     assert losses(root) == losses(other)
