@@ -154,7 +154,14 @@ class Guard:
             await send(message)
 
         prefix = self.root_path or _forwarded_prefix(headers)
-        await self.app({**scope, "root_path": prefix} if prefix else scope, receive, send_with_headers)
+        await self.app(_under_prefix(scope, prefix) if prefix else scope, receive, send_with_headers)
+
+
+def _under_prefix(scope: Scope, prefix: str) -> Scope:
+    """The scope as ASGI wants it: the path includes `root_path`, whether or not a proxy has stripped it."""
+    path: str = scope["path"]
+    inside = path == prefix or path.startswith(f"{prefix}/")
+    return {**scope, "root_path": prefix, "path": path if inside else prefix + path}
 
 
 def _forwarded_prefix(headers: Headers) -> str:

@@ -28,8 +28,9 @@ PATIENCE_MS = 30_000
 class StudioProcess:
     """`tunesmith webui` on one port, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
+        self.arguments = arguments
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -40,7 +41,7 @@ class StudioProcess:
     def start(self) -> float:
         """Start and wait until the page answers. Returns the seconds that took."""
         began = time.monotonic()
-        command = [sys.executable, "-m", "engine.cli", "webui", "--port", str(self.port)]
+        command = [sys.executable, "-m", "engine.cli", "webui", "--port", str(self.port), *self.arguments]
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(command, cwd=self.folder, stdout=output, stderr=output)
         wait_until(self._answers, 60, f"the studio does not answer:\n{self.output.read_text()}")
@@ -54,6 +55,11 @@ class StudioProcess:
                 return reply.status == 200
         except OSError:
             return False
+
+    @property
+    def job_id(self) -> str:
+        """The job that `--start` has put on screen, from the address the studio has printed."""
+        return self.output.read_text().split("?job=")[1].split()[0]
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)

@@ -115,8 +115,30 @@ def test_the_page_works_under_a_prefix(studio: TestClient) -> None:
     page = studio.get("/", headers={"x-forwarded-prefix": "/lab/studio"}).text
     assert "studio/static/studio.css" in page
     assert "http://127.0.0.1:7860/lab/studio" in page
-    assert studio.get("/studio/api/jobs", headers={"x-forwarded-prefix": "/lab/studio"}).status_code == 200
+    behind = {"x-forwarded-prefix": "/lab/studio"}
+    for path in ("/studio/api/jobs", "/studio/static/studio.css", "/config", "/theme.css"):
+        assert studio.get(path, headers=behind).status_code == 200, path  # a proxy that strips the prefix
+        assert studio.get(f"/lab/studio{path}", headers=behind).status_code == 200, path  # one that does not
+        assert studio.get(path).status_code == 200, path  # direct access
     assert studio.get("/lab/studio/config").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "request_options"),
+    [
+        ("/gradio_api/queue/join", {"json": {"data": [], "fn_index": 0, "session_hash": "x"}}),
+        ("/gradio_api/run/predict", {"json": {"data": [], "fn_index": 0, "session_hash": "x"}}),
+        ("/gradio_api/component_server", {"content": "{}", "headers": {"content-type": "text/plain"}}),
+        ("/gradio_api/upload", {"files": {"files": ("x.txt", b"x")}}),
+    ],
+)
+def test_gradios_own_routes_are_behind_the_guard(
+    studio: TestClient, path: str, request_options: dict
+) -> None:
+    own = request_options.pop("headers", {})
+    attacks = ({"sec-fetch-site": "cross-site"}, {"host": "evil.example"})
+    for attack in attacks:
+        assert studio.post(path, headers={**own, **attack}, **request_options).status_code == 403
 
 
 def test_a_page_without_a_head_is_left_alone() -> None:

@@ -2,7 +2,7 @@
 
 export const TILES = [
   { key: "loss", label: "run.loss", format: (v) => v.toFixed(4), pair: "eval_loss" },
-  { key: "lr", label: "run.lr", format: (v) => (v === 0 ? "0" : v.toExponential(2)) },
+  { key: "lr", label: "run.lr", format: (v) => (v === 0 ? "0" : v.toExponential(2)), exact: true },
   { key: "grad_norm", label: "run.grad_norm", format: (v) => (v >= 1000 ? v.toExponential(2) : v.toFixed(4)) },
   { key: "throughput", label: "run.throughput", format: (v) => Math.round(v).toLocaleString("en") },
 ];

@@ -207,6 +207,10 @@ class RunView extends HTMLElement {
     if (eta && job.state === "running") parts.push(t("run.eta", { time: formatDuration(eta) }));
     if (job?.ended && job.started) parts.push(t("run.took", { time: formatDuration(job.ended - job.started) }));
     setText(this.eta, parts.join(" · "));
+    const going = job && ACTIVE.includes(job.state);
+    if (job && this.getClientRects().length) {
+      document.title = going ? `${Math.round(share * 100)}% · ${job.name} · Tunesmith` : "Tunesmith";
+    }
   }
 
   #drawNote() {
@@ -233,7 +237,7 @@ class RunView extends HTMLElement {
     const series = [{ name: t(tile.label), color: "--ts-acc", ...this.metrics.series[tile.key] }];
     const pair = tile.pair && this.metrics.series[tile.pair];
     if (pair?.x.length) series.push({ name: t(`run.${tile.pair}`), color: "--ts-s2", dots: true, ...pair });
-    this.chart.show(series, this.options);
+    this.chart.show(series, tile.exact ? { ...this.options, smoothing: 0 } : this.options);
     const value = this.metrics.latest(tile.key);
     const label = value === null ? t(tile.label) : `${t(tile.label)} ${tile.format(value)}`;
     this.chart.canvas.setAttribute("aria-label", label);
@@ -261,7 +265,7 @@ function describe(job) {
   if (job.state === "succeeded") return { tone: "good", text: t("run.saved_to", { folder: job.run_dir }), action: null };
   if (!RESUMABLE.includes(job.state)) return null;
   const tone = job.state === "failed" ? "bad" : "warn";
-  const text = job.reason || t(`run.ended_${job.state}`);
+  const text = (job.state !== "stopped" && job.reason) || t(`run.ended_${job.state}`);
   return { tone, text, action: job.resumable ? "resume" : null };
 }
 

@@ -1,0 +1,62 @@
+"""The pictures of docs/images: a real studio with a real run of the demo, in every look.
+
+Not a test. Try: python -m tests.browser.take_pictures [ARGUMENT_FILE]
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.conftest import BROWSER_ARGS, BROWSER_NAMES, StudioProcess, stop_all_jobs
+
+REPO = Path(__file__).resolve().parents[2]
+IMAGES = REPO / "docs" / "images"
+DESKTOP = {"viewport": {"width": 1440, "height": 1000}}
+LOOKS = {
+    "light": {**DESKTOP, "locale": "en-US", "color_scheme": "light"},
+    "dark": {**DESKTOP, "locale": "en-US", "color_scheme": "dark"},
+    "zh": {**DESKTOP, "locale": "zh-CN", "color_scheme": "light"},
+    "390": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "locale": "en-US"},
+}
+
+
+def main(argument_file: Path) -> None:
+    """Start a run, wait until it has something to show, and take every page in every look."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    path = next(found for name in BROWSER_NAMES if (found := shutil.which(name)))
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as driver:
+        folder = Path(name)
+        (folder / "data").symlink_to(REPO / "data")
+        studio = StudioProcess(folder, "--start", str(argument_file.resolve()))
+        studio.start()
+        browser = driver.chromium.launch(executable_path=path, args=BROWSER_ARGS)
+        try:
+            for look, options in LOOKS.items():
+                for tab in ("train", "jobs"):
+                    take(browser, studio, tab, look, options)
+        finally:
+            browser.close()
+            studio.interrupt()
+            stop_all_jobs(folder)
+
+
+def take(browser: Browser, studio: StudioProcess, tab: str, look: str, options: dict) -> None:
+    """One picture, with the run on screen where the page has room for it."""
+    page = browser.new_context(**options).new_page()
+    page.goto(f"{studio.url}?job={studio.job_id}#{tab}")
+    page.wait_for_selector(f"tune-run[tab={tab}] .legend .eval", timeout=120_000)  # its first evaluation
+    page.wait_for_timeout(1500)  # the meters and the first paint of the fonts
+    if look == "390" and tab == "train":
+        page.locator("tune-run[tab=train]").scroll_into_view_if_needed()
+        page.wait_for_timeout(300)
+    page.screenshot(path=IMAGES / f"{tab}_{look}.png")
+    page.context.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else REPO / "examples" / "demo.yaml")
