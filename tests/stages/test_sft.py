@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -227,3 +229,17 @@ def test_mistakes_are_told_in_one_sentence(tiny_random, folder, changes, names):
     with pytest.raises(UserError, match=names):
         train(tiny_random, folder / "run", **changes)
     assert not list((folder / "run").glob("checkpoint-*"))
+
+
+def test_the_first_line_comes_before_anything_heavy_is_imported(repo):
+    """`tunesmith train` speaks within a fraction of a second; torch is imported after that."""
+    code = "import sys, engine.train.run; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=repo, timeout=60).returncode == 0
+
+
+def test_stages_are_listed_by_their_files():
+    from engine.schema.arg import specs
+    from engine.schema.commands import TrainArgs
+    from engine.stages import names
+
+    assert set(specs(TrainArgs)["stage"].choices) == set(names())
