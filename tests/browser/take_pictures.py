@@ -1,12 +1,12 @@
 """The pictures of docs/images: a real studio with a real run of the demo, in every look.
 
-Not a test. Try: python -m tests.browser.take_pictures [ARGUMENT_FILE]
+Not a test. Try: python -m tests.browser.take_pictures
 """
 
 from __future__ import annotations
 
+import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -24,15 +24,23 @@ LOOKS = {
     "390": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "locale": "en-US"},
 }
 
+ENOUGH_TO_SEE = """tab => {
+    const head = document.querySelector(`tune-run[tab=${tab}] .eta`)?.textContent ?? "";
+    const evaluated = document.querySelector(`tune-run[tab=${tab}] .legend .eval`);
+    return evaluated && Number(head.split("/")[0].replace(/\\D/g, "")) >= 160;
+}"""
 
-def main(argument_file: Path) -> None:
-    """Start a run, wait until it has something to show, and take every page in every look."""
+
+def main() -> None:
+    """Start a run that lasts long enough, and take every page in every look while it goes on."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     path = next(found for name in BROWSER_NAMES if (found := shutil.which(name)))
     with tempfile.TemporaryDirectory() as name, sync_playwright() as driver:
         folder = Path(name)
         (folder / "data").symlink_to(REPO / "data")
-        studio = StudioProcess(folder, "--start", str(argument_file.resolve()))
+        arguments = (REPO / "examples" / "demo.yaml").read_text()
+        (folder / "demo.yaml").write_text(re.sub(r"num_train_epochs: .*", "num_train_epochs: 20", arguments))
+        studio = StudioProcess(folder, "--start", "demo.yaml")
         studio.start()
         browser = driver.chromium.launch(executable_path=path, args=BROWSER_ARGS)
         try:
@@ -49,7 +57,7 @@ def take(browser: Browser, studio: StudioProcess, tab: str, look: str, options: 
     """One picture, with the run on screen where the page has room for it."""
     page = browser.new_context(**options).new_page()
     page.goto(f"{studio.url}?job={studio.job_id}#{tab}")
-    page.wait_for_selector(f"tune-run[tab={tab}] .legend .eval", timeout=120_000)  # its first evaluation
+    page.wait_for_function(ENOUGH_TO_SEE, arg=tab, timeout=180_000)
     page.wait_for_timeout(1500)  # the meters and the first paint of the fonts
     if look == "390" and tab == "train":
         page.locator("tune-run[tab=train]").scroll_into_view_if_needed()
@@ -59,4 +67,4 @@ def take(browser: Browser, studio: StudioProcess, tab: str, look: str, options: 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else REPO / "examples" / "demo.yaml")
+    main()

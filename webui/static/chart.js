@@ -211,7 +211,7 @@ export class Chart {
     }
     pen.textAlign = "center";
     pen.textBaseline = "top";
-    for (const step of ticks(...this.scale.xRange, Math.max(2, Math.floor(width / 90)))) {
+    for (const step of ticks(...this.scale.xRange, Math.max(2, Math.floor(width / 70)))) {
       if (!Number.isInteger(step)) continue;
       const label = formatNumber(step);
       const half = pen.measureText(label).width / 2;

@@ -262,11 +262,16 @@ function describe(job) {
     return { tone: "warn", text: t(`run.stop_${job.stop_phase}`, {}, job.stop_phase), action: hurry ? "stop_now" : null };
   }
   if (job.state === "queued") return { tone: "", text: job.reason || t("run.waiting"), action: null };
-  if (job.state === "succeeded") return { tone: "good", text: t("run.saved_to", { folder: job.run_dir }), action: null };
+  if (job.state === "succeeded") return { tone: "good", text: t("run.saved_to", { folder: shortPath(job) }), action: null };
   if (!RESUMABLE.includes(job.state)) return null;
   const tone = job.state === "failed" ? "bad" : "warn";
   const text = (job.state !== "stopped" && job.reason) || t(`run.ended_${job.state}`);
   return { tone, text, action: job.resumable ? "resume" : null };
+}
+
+/** The run's folder as a person in the studio's folder would type it. */
+function shortPath({ run_dir: folder, cwd }) {
+  return cwd && folder.startsWith(`${cwd}/`) ? folder.slice(cwd.length + 1) : folder;
 }
 
 function chartOptions() {
