@@ -10,12 +10,12 @@ import words
 from question import TAUGHT, Question, pick_language
 
 SUM_PROMPTS = {
-    "en": ("What is {a} + {b}?", "{a} + {b} = ?", "Add {a} and {b}.", "What is {a} plus {b}?", "{a} + {b}"),
-    "zh": ("{a} + {b} 等于多少？", "{a} 加 {b} 等于几？", "计算 {a} + {b}。"),
+    "en": ("What is {a} + {b}?", "{a} + {b} = ?", "Add {a} and {b}."),
+    "zh": ("{a} + {b} 等于多少？", "{a} 加 {b} 等于几？"),
 }
 DIFFERENCE_PROMPTS = {
-    "en": ("What is {a} - {b}?", "{a} - {b} = ?", "What is {a} minus {b}?", "{a} - {b}"),
-    "zh": ("{a} - {b} 等于多少？", "{a} 减 {b} 等于几？", "计算 {a} - {b}。"),
+    "en": ("What is {a} - {b}?", "{a} - {b} = ?", "What is {a} minus {b}?"),
+    "zh": ("{a} - {b} 等于多少？", "{a} 减 {b} 等于几？"),
 }
 
 
@@ -35,20 +35,16 @@ def differences(rng: Random) -> Question:
 
 
 COPY_PROMPTS = {
-    "en": ("Repeat: {items}", "Copy this: {items}", "Say this again: {items}"),
-    "zh": ("请重复: {items}", "照着写: {items}", "再说一遍: {items}"),
+    "en": ("Repeat: {items}", "Copy this: {items}"),
+    "zh": ("请重复: {items}", "照着写: {items}"),
 }
 REVERSE_PROMPTS = {
-    "en": ("Reverse: {items}", "Reverse the order: {items}", "Say this backwards: {items}"),
-    "zh": ("请倒着写: {items}", "倒过来: {items}", "把顺序反过来: {items}"),
+    "en": ("Reverse: {items}", "Say this backwards: {items}"),
+    "zh": ("请倒着写: {items}", "倒过来: {items}"),
 }
 FIRST_PROMPTS = {
-    "en": (
-        "First letters: {items}",
-        "What is the first letter of each word: {items}",
-        "Give the first letters of {items}",
-    ),
-    "zh": ("每个词的第一个字: {items}", "取第一个字: {items}", "写出每个词的第一个字: {items}"),
+    "en": ("First letters: {items}", "Give the first letters of {items}"),
+    "zh": ("每个词的第一个字: {items}", "取第一个字: {items}"),
 }
 
 
@@ -58,11 +54,11 @@ def _items(rng: Random, language: str) -> list[str]:
         "zh": (words.WORDS_ZH, list(words.CHARS_ZH), list("0123456789")),
     }
     pool = rng.choice(pools[language])
-    return [rng.choice(pool) for _ in range(rng.randint(2, 6))]
+    return [rng.choice(pool) for _ in range(rng.randint(2, 5))]
 
 
 def copying(rng: Random) -> Question:
-    """Two to six words, letters, digits or Chinese characters, said again."""
+    """Two to five words, letters, digits or Chinese characters, said again."""
     language = pick_language(rng)
     text = " ".join(_items(rng, language))
     return Question(

@@ -34,6 +34,6 @@ def bare(prompt: str) -> str:
 
 def phrased(rng: Random, kind: str, language: str, prompts: tuple[str, ...], answer: str) -> Question:
     """A fact in one of several phrasings; the phrasing is the key, and the first one is always taught."""
-    index = rng.randrange(len(prompts))
-    key = f"{kind}:{bare(prompts[index])}"
-    return Question(kind, language, key if index else TAUGHT + key, prompts[index], answer)
+    prompt = rng.choice(prompts)
+    taught = TAUGHT if bare(prompt) == bare(prompts[0]) else ""
+    return Question(kind, language, f"{taught}{kind}:{bare(prompt)}", prompt, answer)
