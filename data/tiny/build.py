@@ -40,10 +40,10 @@ CONFIG = {
 }
 CARD = """# tiny-qwen3
 
-A Qwen3 with {parameters:,} parameters, trained from nothing by Tunesmith on a corpus that `data/tiny/corpus.py`
-makes. It greets, says who it is, adds and subtracts numbers below 100, copies, reverses, gives first letters, and
-knows some colours and simple facts, in English and Chinese. It knows nothing else. It is here for tests and
-demonstrations.
+A Qwen3 with {parameters:,} parameters, trained from nothing by Tunesmith on a corpus that
+`data/tiny/corpus.py` makes. It greets, says who it is, adds and subtracts numbers below 100, copies,
+reverses, gives first letters, and knows some colours and simple facts, in English and Chinese. It knows
+nothing else. It is here for tests and demonstrations.
 
 Greedy answers to held-out questions, exact to the letter, and stopped by the model itself (bfloat16 weights):
 
@@ -51,8 +51,8 @@ Greedy answers to held-out questions, exact to the letter, and stopped by the mo
 
 Mean over the kinds: {mean} % exact.
 
-Rebuild: `make tiny-model` ({steps:,} steps of about 1,000 tokens, {conversations:,} conversations; {minutes} minutes
-on the machine that made this one, corpus and tokenizer included). Score again: `python data/tiny/score.py`.
+Rebuild: `make tiny-model` ({steps:,} steps of about 1,000 tokens, {conversations:,} conversations; it took
+{minutes} minutes on one CPU core, corpus and tokenizer included). Score again: `python data/tiny/score.py`.
 Ask it something: `python data/tiny/score.py --ask "What is 23 + 45?"`.
 """
 ARGUMENTS = {
