@@ -145,7 +145,8 @@ class Form:
         """One box for every argument that has no field here, as YAML. Checked like the fields."""
         self.fields[FURTHER] = gr.Textbox(
             label=i18n("form.further.label"), info=i18n("form.further.help"), placeholder="flash_attn: sdpa",
-            elem_id=f"{self.tab}-{FURTHER}", elem_classes=["ts-further"], lines=2, max_lines=12, value="",
+            elem_id=f"{self.tab}-{FURTHER}", elem_classes=["ts-further"], lines=2, max_lines=12,
+            value=self._without_field(self.initial),
         )  # fmt: skip
 
     # ---- values
@@ -193,13 +194,17 @@ class Form:
             name: field_value(spec, given.get(name, spec.default)) for name, spec in self.specs.items()
         }
         if FURTHER in self.fields:
-            rest = {
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in given.items()
-                if name in self.specs and name not in self.fields and value != self.specs[name].default
-            }
-            values[FURTHER] = yaml.safe_dump(rest, allow_unicode=True, sort_keys=False) if rest else ""
+            values[FURTHER] = self._without_field(given)
         return values
+
+    def _without_field(self, given: Mapping[str, Any]) -> str:
+        """What the box of further arguments holds: what differs from the defaults and has no field."""
+        rest = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in given.items()
+            if name in self.specs and name not in self.fields and value != self.specs[name].default
+        }
+        return yaml.safe_dump(rest, allow_unicode=True, sort_keys=False) if rest else ""
 
     def load(self, values: Mapping[str, Any]) -> Loaded:
         """Check the fields as the command line would. Raises ArgError with every problem."""

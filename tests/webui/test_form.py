@@ -30,7 +30,7 @@ ODD = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def form() -> Form:
     """The train form with every field drawn."""
     made = Form("train", "train", initial=train.FIRST_RUN)
@@ -133,7 +133,7 @@ def test_only_what_differs_is_updated(form: Form):
     assert touched == ["seed"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def short_form() -> Form:
     """An evaluation form with few fields and the box for the others."""
     made = Form("eval", "evaluate", initial={"model_name_or_path": "m", "eval_dataset": ("identity",)})

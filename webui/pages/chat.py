@@ -51,6 +51,7 @@ class Controls:
     send: gr.Button
     stop: gr.Button
     clear: gr.Button
+    kept: gr.BrowserState
 
 
 def build(studio: Studio) -> None:
@@ -85,7 +86,7 @@ def build(studio: Studio) -> None:
     page_open.register_form(studio, form, preview)
     model_picker.connect(studio, form)
     _connect_server(studio, form, preview, controls)
-    _connect_talk(form, controls)
+    _connect_talk(studio, form, controls)
     studio.parts["chat"] = form
 
 
@@ -113,7 +114,9 @@ def _draw_chat(i18n: gr.I18n, load: gr.Button, unload: gr.Button) -> Controls:
             stop = gr.Button(i18n("chat.stop"), scale=0, min_width=72, elem_id="ts-chat-stop")
             clear = gr.Button(i18n("chat.clear"), scale=0, min_width=72, elem_id="ts-chat-clear")
     clock = gr.Timer(WATCH_LOADING_S, active=False)
-    return Controls(server, status, load, unload, clock, chatbot, message, send, stop, clear)
+    # The talk is kept in the browser it was held in. The secret is fixed so that it outlives a restart.
+    kept = gr.BrowserState([], storage_key="tunesmith-chat", secret="tunesmith")
+    return Controls(server, status, load, unload, clock, chatbot, message, send, stop, clear, kept)
 
 
 # ---- the server
@@ -238,7 +241,7 @@ def _look_again(job_id: str, language: str) -> list[Any]:
 # ---- the talk
 
 
-def _connect_talk(form: Form, controls: Controls) -> None:
+def _connect_talk(studio: Studio, form: Form, controls: Controls) -> None:
     names = ["default_system", "do_sample", "temperature", "top_p", "top_k", "max_new_tokens"]
 
     async def answer(
@@ -264,8 +267,12 @@ def _connect_talk(form: Form, controls: Controls) -> None:
         [controls.message.submit, controls.send.click], answer, inputs, [controls.message, controls.chatbot],
         show_progress="hidden", concurrency_limit=None, api_visibility="private",
     )  # fmt: skip
-    controls.stop.click(None, None, None, cancels=[talking], api_visibility="private")
-    controls.clear.click(list, None, controls.chatbot, cancels=[talking], **QUIET)
+    talking.then(plain_history, controls.chatbot, controls.kept, **QUIET)
+    stopped = controls.stop.click(None, None, None, cancels=[talking], api_visibility="private")
+    stopped.then(plain_history, controls.chatbot, controls.kept, **QUIET)
+    emptied = [controls.chatbot, controls.kept]
+    controls.clear.click(lambda: ([], []), None, emptied, cancels=[talking], **QUIET)
+    studio.demo.load(plain_history, controls.kept, controls.chatbot, **QUIET)
 
 
 async def answers(

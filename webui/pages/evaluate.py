@@ -27,7 +27,7 @@ CARDS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 FIRST_EVALUATION = {
-    "model_name_or_path": "data/tiny-qwen3", "eval_dataset": ("identity",), "max_samples": 20,
+    "model_name_or_path": "data/tiny-qwen3", "eval_dataset": ("demo_identity",), "max_samples": 20,
     "max_new_tokens": 64,
 }  # fmt: skip
 

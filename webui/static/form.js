@@ -89,6 +89,19 @@ document.addEventListener("click", (event) => {
   if (button) copy(button);
 });
 
+// ---- menus
+
+// Any key opens the list of a menu, also the Tab that leaves it, and then it stays open over the next fields. Escape
+// closes it and keeps the text.
+document.addEventListener(
+  "keydown",
+  ({ key, target }) => {
+    if (key !== "Tab" || target.getAttribute?.("role") !== "combobox") return;
+    setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true })), 0);
+  },
+  true,
+);
+
 // Sections and tabs enter the document when they are opened: mark again whenever something was added or removed.
 let waiting = false;
 new MutationObserver(() => {
@@ -134,6 +147,12 @@ window.tunesmith_form = {
   show_problems(tab) {
     const box = document.querySelector(`#${tab}-problems .ts-problems, #${tab}-notes .ts-notes`);
     box?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  },
+  /** Bring a panel that has just been opened into view; it may have been closed instead. */
+  show(id) {
+    requestAnimationFrame(() => {
+      document.getElementById(id)?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    });
   },
   /** Draw the preview of a tab anew; its fields were changed by another tab. */
   refresh(tab) {

@@ -161,9 +161,11 @@ def _connect_panels(form: Form, files: Files) -> None:
     panels = [files.save_panel, files.load_panel]
     for button, kind in ((files.save, "save"), (files.load, "load")):
         is_open = f"!!document.getElementById('{form.tab}-{kind}-panel')"
-        button.click(
+        toggled = button.click(
             _toggle, [files.asked], [*panels, files.choice], js=f"() => {is_open} ? '' : '{kind}'", **QUIET
         )
+        show = f"() => {{ window.tunesmith_form.show('{form.tab}-{kind}-panel') }}"
+        toggled.then(None, None, None, js=show, api_visibility="private")
 
 
 def _toggle(asked: str) -> list[Any]:

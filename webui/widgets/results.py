@@ -39,14 +39,14 @@ def read_predictions(run: RunPaths) -> list[dict[str, Any]]:
 
 
 def metrics_html(results: Mapping[str, Any], language: str) -> str:
-    """A table of metrics: what it is called, its value."""
-    rows = "".join(
-        f'<tr data-metric="{html.escape(name)}"><td>{html.escape(metric_label(name, language))}</td>'
-        f"<td>{html.escape(show(value))}</td></tr>"
+    """Figures with their names. One that is null could not be told as a number: infinite."""
+    figures = "".join(
+        f'<div data-metric="{html.escape(name)}"><dt>{html.escape(metric_label(name, language))}</dt>'
+        f"<dd>{html.escape(show(value))}</dd></div>"
         for name, value in results.items()
-        if isinstance(value, (int, float, str)) and not isinstance(value, bool)
+        if value is None or (isinstance(value, (int, float, str)) and not isinstance(value, bool))
     )
-    return f'<table class="ts-table ts-metrics"><tbody>{rows}</tbody></table>'
+    return f'<dl class="ts-figures">{figures}</dl>'
 
 
 def predictions_html(rows: list[dict[str, Any]], language: str) -> str:
@@ -72,6 +72,8 @@ def metric_label(name: str, language: str) -> str:
 
 def show(value: Any) -> str:
     """A figure as people read it: four significant digits, whole numbers whole."""
+    if value is None:
+        return "∞"
     if isinstance(value, float) and not value.is_integer():
         return number_text(float(f"{value:.4g}"))
     return f"{int(value):,}" if isinstance(value, (int, float)) else str(value)
