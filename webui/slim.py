@@ -14,6 +14,9 @@ from typing import Any
 FOR_CLIENTS = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs", "skip_api")
 FOR_REDRAWING = ("preserved_by_key",)
 
+# An HTML component's click event, which none of ours listens to.
+DEFAULT_ON_LOAD = "element.addEventListener('click', function() { trigger('click') });"
+
 # Properties that are false, or empty, when absent.
 ABSENT_IS_FALSE = (
     "_selectable", "_retryable", "_undoable", "likeable", "streamable", "autofocus", "rtl", "submit_btn",
@@ -21,7 +24,7 @@ ABSENT_IS_FALSE = (
 )  # fmt: skip
 ABSENT_IS_NULL = (
     "api_description", "js_implementation", "event_specific_args", "show_progress_on", "time_limit",
-    "render_id", "rendered_in",
+    "render_id", "rendered_in", "trigger_after", "js",
 )  # fmt: skip
 ABSENT_IS_NO = (
     "trigger_only_on_success",
@@ -57,6 +60,8 @@ def _slim_component(component: dict[str, Any]) -> None:
     # A hash by which the front end tells classes apart; the type does that too, as all of ours are Gradio's.
     component["component_class_id"] = component["type"]
     props = component["props"]
+    if props.get("js_on_load") == DEFAULT_ON_LOAD:
+        del props["js_on_load"]
     for name in FOR_REDRAWING:
         props.pop(name, None)
     for name in ABSENT_IS_FALSE:

@@ -22,7 +22,7 @@ BROWSER_ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
 ]  # fmt: skip
-PATIENCE_MS = 30_000
+PATIENCE_MS = 90_000  # a busy machine takes a minute to import the trainer
 
 
 class StudioProcess:
@@ -82,9 +82,9 @@ def wait_until(condition: Callable[[], bool], seconds: float, complaint: str) ->
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator:
-    """One browser for all tests."""
+    """One browser for the tests of a file. Its driver holds an event loop, which must not outlive them."""
     path = next((found for name in BROWSER_NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("needs Chromium: apt-get install chromium")
