@@ -6,8 +6,6 @@ Try: python -m engine.models.load data/tiny-qwen3
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,9 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from engine import env
-from engine.errors import ArgError, Problem
 from engine.models import attention as segment
-from engine.models.source import Source, hub_options, locate
+from engine.models.source import Source, adapter_path, locate
 from engine.models.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -70,8 +67,7 @@ def load_model(
     """
     if attention == segment.NAME:
         segment.register()
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()
+    logging.disable_progress_bar()
     source = locate(model, what="weights")
     network = _from_scratch(model, source, dtype, attention) if model.train_from_scratch else None
     if network is None:
@@ -114,21 +110,6 @@ def merge_adapters(network: PreTrainedModel, model: ModelArgs) -> PreTrainedMode
     for path in model.adapter_name_or_path:
         network = merge(network, adapter_path(model, path))
     return network
-
-
-def adapter_path(model: ModelArgs, name: str) -> str:
-    """An adapter's directory, or the name as a hub id. Raises UserError where neither can be."""
-    path = Path(name).expanduser() / (model.adapter_folder or "")
-    if path.is_dir():
-        if (path / "adapter_config.json").is_file():
-            return str(path)
-        raise ArgError(
-            [Problem("adapter_name_or_path", f"{path} has no adapter_config.json; it is not an adapter.")]
-        )
-    if path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise ArgError([Problem("adapter_name_or_path", f"there is no folder {path}.")])
-    hub_options(name, model, field="adapter_name_or_path", file="adapter_config.json")
-    return name
 
 
 def default_device() -> str:

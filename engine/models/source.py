@@ -92,6 +92,21 @@ def hub_options(name: str, model: ModelArgs, *, field: str, file: str) -> dict[s
     raise ArgError([Problem(field, message)])
 
 
+def adapter_path(model: ModelArgs, name: str) -> str:
+    """An adapter's directory, or the name as a hub id. Raises UserError where neither can be."""
+    path = Path(name).expanduser() / (model.adapter_folder or "")
+    if path.is_dir():
+        if (path / "adapter_config.json").is_file():
+            return str(path)
+        raise ArgError(
+            [Problem("adapter_name_or_path", f"{path} has no adapter_config.json; it is not an adapter.")]
+        )
+    if path.exists() or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        raise ArgError([Problem("adapter_name_or_path", f"there is no folder {path}.")])
+    hub_options(name, model, field="adapter_name_or_path", file="adapter_config.json")
+    return name
+
+
 def _hub_answers() -> bool:
     from huggingface_hub import constants, is_offline_mode
 

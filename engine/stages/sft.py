@@ -18,8 +18,8 @@ from engine.paths import cache_dir
 from engine.train import callbacks, steps
 from engine.train.arguments import training_arguments
 from engine.train.console import phase_reporter
-from engine.train.losses import cross_entropy_sum, num_correct
-from engine.train.trainer import LossParts, build_trainer
+from engine.train.losses import LossParts, cross_entropy_sum, num_correct
+from engine.train.trainer import build_trainer
 
 if TYPE_CHECKING:
     from engine.schema.commands import TrainArgs

@@ -70,7 +70,7 @@ class RunLog(TrainerCallback):
             return
         event = self._event(state, logs)
         append_event(self.paths.trainer_log, event)
-        self._say(self._line(event, state))
+        self._say(self._line(event))
 
     def _event(self, state: TrainerState, logs: dict[str, Any]) -> dict[str, Any]:
         now, step, total = time.monotonic(), state.global_step, max(state.max_steps, 1)
@@ -99,17 +99,19 @@ class RunLog(TrainerCallback):
         event |= {key: value for key, value in logs.items() if key.startswith("eval_")}
         return event
 
-    def _line(self, event: dict[str, Any], state: TrainerState) -> str:
-        parts = [f"step {event['current_steps']}/{event['total_steps']}"]
+    def _line(self, event: dict[str, Any]) -> str:
+        """One log in at most 72 characters, aligned: what it is read for, without what the metric log adds."""
+        total = str(event["total_steps"])
+        parts = [f"step {event['current_steps']:>{len(total)}}/{total}"]
         if "loss" in event:
-            parts += [
-                f"loss {event['loss']:.4f}",
-                f"lr {event['lr']:.3g}",
-                *([f"grad_norm {event['grad_norm']:.2f}"] if event["grad_norm"] is not None else []),
-                f"{event['throughput']:.0f} tok/s",
-            ]
-        parts += [f"{key} {value:.4f}" for key, value in event.items() if key.startswith("eval_")]
-        parts.append(f"{event['remaining_time']} left")
+            parts += [f"loss {event['loss']:.4f}", f"lr {event['lr']:.2e}"]
+            if event["grad_norm"] is not None:
+                parts.append(f"grad {event['grad_norm']:.2f}")
+            parts.append(f"{event['throughput']:.0f} tok/s")
+        shown = {
+            key: value for key, value in event.items() if key.startswith("eval_") and key != "eval_runtime"
+        }
+        parts += [f"{key} {value:.4f}" for key, value in shown.items()]
         return "  ".join(parts)
 
     def _say(self, line: str) -> None:

@@ -6,7 +6,7 @@ for the logits of those rows alone (see `labelled_rows`). Try: pytest tests/trai
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,6 +15,13 @@ IGNORE = -100
 _CHUNK_ROWS = 2048
 
 # B batch, L length, K kept positions, N scored tokens, V vocabulary
+
+
+class LossParts(NamedTuple):
+    """What a stage's loss gives for one batch: the sum over its targets (nats), and what it got right."""
+
+    total: torch.Tensor
+    correct: torch.Tensor | None = None
 
 
 def labelled_rows(labels_BL: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

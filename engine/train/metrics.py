@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.train.trainer import LossParts
+    from engine.train.losses import LossParts
 
 
 @dataclass(frozen=True)

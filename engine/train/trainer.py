@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -22,18 +22,12 @@ from engine.models import save
 from engine.paths import RunPaths
 from engine.train import checkpoint
 from engine.train.batches import Collator, EpochBatches, build_loader
+from engine.train.losses import LossParts
 from engine.train.metrics import Tally
 from engine.train.optim import build_optimizer
 
 # Where trainer_state.json keeps the loss of the steps since the last log.
 _UNLOGGED = "unlogged_loss"
-
-
-class LossParts(NamedTuple):
-    """What a stage's loss gives for one batch: the sum over its targets (nats), and what it got right."""
-
-    total: torch.Tensor
-    correct: torch.Tensor | None = None
 
 
 class StageLoss(Protocol):

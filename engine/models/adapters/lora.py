@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def apply(network: PreTrainedModel, adapter: AdapterArgs, model: ModelArgs) -> PeftModel:
     from peft import LoraConfig, TaskType, get_peft_model
 
-    from engine.models.load import adapter_path
+    from engine.models.source import adapter_path
 
     paths = [adapter_path(model, name) for name in model.adapter_name_or_path]
     resumed = None if adapter.create_new_adapter or not paths else paths.pop()
