@@ -100,7 +100,7 @@ class RunLog(TrainerCallback):
         return event
 
     def _line(self, event: dict[str, Any]) -> str:
-        """One log in at most 72 characters, aligned: what it is read for, without what the metric log adds."""
+        """One log in about 72 characters: what it is read for, without what the metric log adds."""
         total = str(event["total_steps"])
         parts = [f"step {event['current_steps']:>{len(total)}}/{total}"]
         if "loss" in event:
