@@ -43,7 +43,7 @@ def judge_exit(
     """
     if exit_code == 0:
         return Succeeded(started, ended)
-    what = describe_exit(exit_code, log_tail, recorded)
+    what = describe_exit(exit_code, log_tail, recorded, guess=not stop_requested)
     if exit_code in (STOPPED_EXIT_CODE, -signal.SIGINT):
         return Stopped(started, ended, exit_code, "stopped by request")
     if stop_requested:
@@ -51,11 +51,15 @@ def judge_exit(
     return Failed(started, ended, exit_code, what)
 
 
-def describe_exit(exit_code: int, log_tail: str, recorded: str = "") -> str:
-    """One reason: `killed by signal 9 (out of memory?)`, `exit 2: <the error>`, `exit 1: ValueError: ...`."""
+def describe_exit(exit_code: int, log_tail: str, recorded: str = "", *, guess: bool = True) -> str:
+    """One reason: `killed by signal 9 (out of memory?)`, `exit 2: <the error>`, `exit 1: ValueError: ...`.
+
+    guess: name a likely cause of a signal. Not where the signal was our own.
+    """
     if exit_code < 0:
         number = -exit_code
-        hint = _SIGNAL_HINTS.get(signal.Signals(number)) if number in signal.valid_signals() else None
+        known = guess and number in signal.valid_signals()
+        hint = _SIGNAL_HINTS.get(signal.Signals(number)) if known else None
         return f"killed by signal {number} ({hint})" if hint else f"killed by signal {number}"
     error = recorded or find_error(log_tail)
     return f"exit {exit_code}: {error}"[:_MAX_REASON] if error else f"exit {exit_code}"
