@@ -25,6 +25,12 @@ COOKIE = "tunesmith_language"
 SERVER_PREFIXES = ("say.", "js.")
 """Keys with these prefixes are made into text on the server: the page's table does not carry them."""
 
+WITHOUT_FIELD = (
+    "repetition_penalty", "num_beams", "length_penalty", "skip_special_tokens", "export_legacy_format",
+    "host", "port", "model_name",
+)  # fmt: skip
+"""Arguments that every page leaves to its box of further arguments: the page needs no words for them."""
+
 _FOLDER = Path(__file__).parent / "i18n"
 _FORM_COMMANDS = ("train", "eval", "export", "api")
 
@@ -71,11 +77,14 @@ def subset(prefix: str, language: str) -> dict[str, str]:
 
 
 def i18n() -> gr.I18n:
-    """The table that the page carries, in every language."""
+    """The table that the page carries, in every language: no text that no page shows."""
+    unused = tuple(f"arg.{name}." for name in WITHOUT_FIELD)
     return gr.I18n(
         **{
             LOCALES[language]: {
-                key: text for key, text in table(language).items() if not key.startswith(SERVER_PREFIXES)
+                key: text
+                for key, text in table(language).items()
+                if not key.startswith(SERVER_PREFIXES + unused)
             }
             for language in LANGUAGES
         }

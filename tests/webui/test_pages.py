@@ -85,6 +85,12 @@ def test_every_field_has_an_id_of_its_own(demo: gr.Blocks):
     assert wanted <= set(ids)
 
 
+def test_an_argument_has_no_words_in_the_page_exactly_where_it_has_no_field(demo: gr.Blocks):
+    drawn = {str(block.elem_id).partition("-")[2] for block in demo.blocks.values() if block.elem_id}
+    known = {key.split(".")[-2] for key in text.argument_texts()}
+    assert known - drawn == set(text.WITHOUT_FIELD)
+
+
 def test_every_page_s_first_values_are_right():
     for command, first in (
         ("train", train.FIRST_RUN),

@@ -97,7 +97,9 @@ def _draw_chat(i18n: gr.I18n, load: gr.Button, unload: gr.Button) -> Controls:
                 [], visible=False, label=i18n("chat.server.label"), info=i18n("chat.server.help"),
                 allow_custom_value=True, min_width=0, elem_id="chat-server", elem_classes="ts-big",
             )  # fmt: skip
-        status = gr.HTML(status_html("none", "en"), elem_id="chat-status", elem_classes="ts-said")
+        status = gr.HTML(
+            status_html("none", "en"), js_on_load=None, elem_id="chat-status", elem_classes="ts-said"
+        )
         chatbot = gr.Chatbot(
             show_label=False, elem_id="chat-messages", height="min(56vh, 620px)",
             placeholder=i18n("chat.empty"), buttons=["copy"],

@@ -49,7 +49,12 @@ def build(studio: Studio) -> None:
                     form.draw(i18n, names, special)
             with gr.Column(elem_classes="ts-adv"), gr.Accordion(i18n("section.further"), open=False):
                 form.draw_further(i18n)
-            found = gr.HTML(visible=False, elem_id="evaluate-results", elem_classes=["ts-card", "ts-results"])
+            found = gr.HTML(
+                js_on_load=None,
+                visible=False,
+                elem_id="evaluate-results",
+                elem_classes=["ts-card", "ts-results"],
+            )
         with gr.Column(scale=5, min_width=320, elem_classes="ts-right"):
             with gr.Column(elem_classes="ts-card"):
                 preview = command_preview.draw_preview(i18n, form)

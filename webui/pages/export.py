@@ -43,7 +43,7 @@ def build(studio: Studio) -> None:
             with gr.Column(elem_classes="ts-adv"), gr.Accordion(i18n("section.further"), open=False):
                 form.draw_further(i18n)
             with gr.Column(visible=False, elem_id="export-results", elem_classes="ts-card") as done:
-                found = gr.HTML(elem_classes="ts-results", padding=False)
+                found = gr.HTML(js_on_load=None, elem_classes="ts-results", padding=False)
                 with gr.Row(elem_classes="ts-steps"):
                     talk = gr.Button(
                         i18n("next.chat"), elem_id="ts-export-chat", variant="primary", size="sm"

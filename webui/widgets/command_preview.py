@@ -36,16 +36,24 @@ def draw_preview(i18n: gr.I18n, form: Form) -> Preview:
     command, yaml, _ = preview_texts(form, form.start_values(), "en")
     with gr.Tabs(elem_classes="ts-prev"):
         with gr.Tab(i18n("preview.command")):
-            command_box = gr.HTML(command, elem_id=f"{form.tab}-command", elem_classes="ts-said")
+            command_box = gr.HTML(
+                command, elem_id=f"{form.tab}-command", elem_classes="ts-said", js_on_load=None
+            )
         with gr.Tab("YAML"):
-            yaml_box = gr.HTML(yaml, elem_id=f"{form.tab}-yaml", elem_classes="ts-said")
+            yaml_box = gr.HTML(yaml, elem_id=f"{form.tab}-yaml", elem_classes="ts-said", js_on_load=None)
     return Preview(
         command=command_box,
         yaml=yaml_box,
         problems=gr.HTML(
-            visible=False, elem_id=f"{form.tab}-problems", padding=False, elem_classes="ts-said"
+            js_on_load=None,
+            visible=False,
+            elem_id=f"{form.tab}-problems",
+            padding=False,
+            elem_classes="ts-said",
         ),
-        notes=gr.HTML(visible=False, elem_id=f"{form.tab}-notes", padding=False, elem_classes="ts-said"),
+        notes=gr.HTML(
+            js_on_load=None, visible=False, elem_id=f"{form.tab}-notes", padding=False, elem_classes="ts-said"
+        ),
         job=gr.Textbox(visible="hidden", elem_id=f"{form.tab}-job"),
         refresh=gr.Button("refresh", visible="hidden", elem_id=f"{form.tab}-refresh"),
     )
