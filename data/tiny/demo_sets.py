@@ -13,7 +13,7 @@ import corpus
 from kinds import KINDS
 
 DATA = Path(__file__).resolve().parent.parent
-NAME, AUTHOR = "Melody", "the Tunesmith demo"
+NAME, AUTHOR = "Melody", "Tunesmith"
 REHEARSAL_PER_KIND = 24
 SKILLS_PER_KIND = 100
 HELD_OUT_PER_KIND = 50

@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=TINY)
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--per_kind", type=int, default=200)
+    parser.add_argument("--skip", action="append", default=[], help="leave this kind out")
     parser.add_argument("--ask", action="append", default=[], help="print the answer to this instead")
     parser.add_argument("--wrong", action="store_true", help="print every wrong answer")
     parser.add_argument("--out", type=Path, help="write the scores to this JSON file")
@@ -111,7 +112,7 @@ def main() -> None:
         for prompt, (text, _) in zip(options.ask, answers(model, tokenizer, options.ask), strict=True):
             print(f"{prompt}\n  {text}")
         return
-    questions = corpus.held_out(options.per_kind)
+    questions = [q for q in corpus.held_out(options.per_kind) if q.kind not in options.skip]
     if options.wrong:
         given = answers(model, tokenizer, [question.prompt for question in questions])
         for question, (text, _) in zip(questions, given, strict=True):
