@@ -57,16 +57,18 @@ def _dispatch(words: list[str]) -> int:
 
 def _run(command: str, words: list[str]) -> int:
     """Check, resolve, and hand down to the command's own main."""
+    from engine import env
     from engine.schema.commands import COMMANDS
     from engine.schema.load import load_argv
 
     dry = command == "train" and "--dry_run" in words
     loaded = load_argv(command, [word for word in words if word != "--dry_run"] if dry else words)
+    env.wait_without_spinning()
     if not COMMANDS[command].is_job:
         _print_notes(loaded.notes)
         return _plain_main(command)(loaded)
 
-    from engine import env, paths
+    from engine import paths
     from engine.schema.resolve import resolve
 
     resolved = resolve(command, loaded.args, env.probe_machine(), saves=paths.saves_root())

@@ -144,10 +144,15 @@ def child_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     return environment
 
 
+def wait_without_spinning() -> None:
+    """Let idle compute threads sleep, unless OMP_WAIT_POLICY says otherwise. Call before torch is imported.
+
+    By default they spin until the next operation. Where anything else wants a core (the studio, a browser, a
+    second job) the spinning threads hold up the one that works: a training run with a busy neighbour was 250
+    times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def cuda_visible_devices() -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
-
-
-def no_color() -> bool:
-    """NO_COLOR (no-color.org): plain text even on a terminal."""
-    return bool(os.environ.get("NO_COLOR"))

@@ -42,6 +42,15 @@ def test_a_childs_environment_is_ours_with_changes(monkeypatch: pytest.MonkeyPat
     assert child["KEPT"] == "1" and child["NEW"] == "2" and "GONE" not in child
 
 
+def test_idle_threads_sleep_unless_a_person_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    env.wait_without_spinning()
+    assert env.child_environment({})["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    env.wait_without_spinning()
+    assert env.child_environment({})["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 @pytest.mark.gpu
 def test_a_gpu_is_described() -> None:
     gpu = env.probe_machine().gpus[0]
