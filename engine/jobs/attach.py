@@ -35,6 +35,10 @@ from engine.schema.arg import replace
 from engine.schema.resolve import Resolved
 
 
+# How often a command that was interrupted, and took no notice, is interrupted again.
+_AGAIN_S = 0.3
+
+
 @dataclass
 class Run:
     """What a command knows of the run it is. `exit_code`: what the command returned; None while it works."""
@@ -46,6 +50,7 @@ class Run:
     _signals: list[int] = field(default_factory=list)
     _cooperative: int = 0
     _on_work: Callable[[], None] = lambda: None
+    _pid: int = field(default_factory=os.getpid)
 
     def stop_requested(self) -> bool:
         """Whether somebody asked to stop. True from the first signal on."""
@@ -67,12 +72,30 @@ class Run:
             self._cooperative -= 1
 
     def _receive(self, number: int, _frame: types.FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            # A forked worker has this handler too. The run stops it: it neither saves nor tells anybody.
+            if number == signal.SIGTERM:
+                os._exit(128 + number)
+            return
         self._signals.append(number)
         if self._cooperative == 0 or len(self._signals) > 1:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S, _AGAIN_S)
             raise KeyboardInterrupt
         # Not print: the signal may have come in the middle of one.
         with contextlib.suppress(OSError):
             os.write(2, b"Stopping: it saves first. Once more to stop at once.\n")
+
+    @staticmethod
+    def _interrupt_again(_number: int, _frame: types.FrameType | None) -> None:
+        """An interrupt that arrives inside a destructor or a callback is lost there; imports run many of them.
+
+        One that is being handled is left alone, so that what cleans up is not cut short.
+        """
+        error = sys.exc_info()[1]
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__context__
+        if error is None:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -304,10 +327,13 @@ def _signals_to(run: Run) -> Iterator[None]:
     ]
     earlier: list[tuple[int, Any]] = []
     with contextlib.suppress(ValueError):  # Only the main thread may; elsewhere the caller keeps its own.
-        earlier = [(number, signal.signal(number, run._receive)) for number in numbers]
+        earlier = [(signal.SIGALRM, signal.signal(signal.SIGALRM, run._interrupt_again))]
+        earlier += [(number, signal.signal(number, run._receive)) for number in numbers]
     try:
         yield
     finally:
+        if earlier:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in earlier:
             signal.signal(number, handler)
 

@@ -1,6 +1,6 @@
 """A stand-in for the engine: attaches to its run as cli.py does, then does what its first word says.
 
-    python driver.py quick|loop|slow|load|fail|mistake|crash --output_dir RUN ...
+    python driver.py quick|loop|slow|load|deaf|fail|mistake|crash --output_dir RUN ...
 It has a `tunesmith` name when a test copies it so, and then takes the path of a run started in a shell.
 """
 
@@ -25,6 +25,9 @@ def work(what: str, run: client.Run) -> int:
         return 0
     if what == "load":
         time.sleep(600)
+    if what == "deaf":
+        _lose_an_interrupt()
+        time.sleep(600)
     if what == "mistake":
         raise UserError("dataset: there is no d")
     if what == "crash":
@@ -43,6 +46,17 @@ def work(what: str, run: client.Run) -> int:
                 return 130
             time.sleep(0.01)
     return 0
+
+
+def _lose_an_interrupt() -> None:
+    """What is raised in a destructor goes no further; imports run many of them."""
+
+    class Deaf:
+        def __del__(self) -> None:
+            print("deaf", flush=True)
+            time.sleep(600)
+
+    Deaf()
 
 
 def main() -> int:

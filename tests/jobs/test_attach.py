@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -242,3 +244,19 @@ def test_called_from_python_it_neither_restarts_nor_keeps_the_signals(bench: Ben
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), sys.stdout) == before
     with pytest.raises(UserError, match="already holds files"), client.attached("train", args, resolved):
         pass
+
+
+def test_a_forked_worker_ends_when_terminated_and_leaves_ctrl_c_to_the_run(bench: Bench) -> None:
+    args = load_mapping("train", {**MODEL, "output_dir": "saves/in-process"}).args
+    resolved = resolve("train", args, env.probe_machine())
+    with client.attached("train", args, resolved) as run, run.cooperative():
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        worker.start()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGINT)
+        worker.join(timeout=0.2)
+        assert worker.is_alive()
+        worker.terminate()
+        worker.join(timeout=10)
+        assert worker.exitcode == 128 + signal.SIGTERM
+        assert not run.stop_requested()

@@ -73,6 +73,15 @@ def test_stop_loading_ends_at_once(bench: Bench) -> None:
     assert bench.state(row) == "stopped"
 
 
+def test_stop_is_not_lost_in_a_destructor(bench: Bench) -> None:
+    """While libraries are imported an interrupt often arrives where Python drops it."""
+    row = bench.add_driver("deaf")
+    dispatch(bench.store)
+    bench.wait_log(row, "deaf")
+    assert names(client.stop(row.id, ask_s=10)) == ["ask", "sweep", "proven"]
+    assert bench.state(row) == "stopped"
+
+
 def test_stop_right_after_the_start(bench: Bench) -> None:
     """Somewhere between the claim and the first line of the engine."""
     for _ in range(3):
