@@ -1,1 +1,2 @@
-"""The studio: a web page over the schema and the job client. Knows nothing of torch or of how a model is trained."""
+"""The studio: a web page over the schema and the job client. Knows nothing of torch or of how a model is
+trained."""

@@ -16,6 +16,8 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui.slim import slim_page
+
 _SOCIAL_TAG = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*?/>\s*', re.DOTALL)
 _MANIFEST = re.compile(r'<link rel="manifest"[^>]*>\s*')
 
@@ -38,7 +40,7 @@ def edit_page(html: str, head: str) -> str:
     """`html` with `head` inside its head element; unchanged where there is none."""
     if "</head>" not in html:
         return html
-    html = _MANIFEST.sub("", _SOCIAL_TAG.sub("", html))
+    html = slim_page(_MANIFEST.sub("", _SOCIAL_TAG.sub("", html)))
     return html.replace("</head>", f"{head}</head>", 1)
 
 

@@ -8,6 +8,8 @@ Try: curl -s http://127.0.0.1:7860/ | wc -c
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 # For API clients and for pages that redraw components by key: the studio has neither.
@@ -35,6 +37,26 @@ ABSENT_IS_NO = (
     "component_prop_inputs",
 )
 FOR_SERVER = ("max_batch_size", "stream_every")  # fmt: skip
+
+
+_CONFIG = re.compile(r"(window\.gradio_config = )(\{.*?\})(;</script>)", re.DOTALL)
+_MARKER = (
+    '\\"__type__\\": \\"translation_metadata\\", \\"key\\": ',
+    '\\"__type__\\":\\"translation_metadata\\",\\"key\\":',
+)
+
+
+def slim_page(html: str) -> str:
+    """`html` without what its configuration says twice: the layout of its only page, and blanks."""
+    found = _CONFIG.search(html)
+    if found is None:
+        return html
+    config = json.loads(found[2])
+    if "layout" not in config.get("page", {}).get("", {}):
+        return html
+    del config["layout"]  # the front end takes config.page[current page].layout
+    packed = json.dumps(config, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return html[: found.start(2)] + packed.replace(*_MARKER) + html[found.end(2) :]
 
 
 def slim_config(config: dict[str, Any]) -> None:

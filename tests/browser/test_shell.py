@@ -102,6 +102,10 @@ def test_language_theme_and_address(open_page, studio_process: StudioProcess) ->
     page.locator("tune-bar select").select_option("zh")
     page.wait_for_function("() => document.querySelector('[data-tab-id=train]').textContent === '训练'")
     assert page.evaluate("() => window.still_here")
+    titles = (
+        "() => [...document.querySelectorAll('#ts-nav > .tab-wrapper [role=tab]')].map(e => e.textContent)"
+    )
+    assert page.evaluate(titles) == ["训练", "任务", "对话", "评估", "导出"]  # also of tabs never opened
     assert page.locator("tune-run[tab=train] .empty h3").inner_text() == "尚未打开任务"
     page.reload()
     page.wait_for_function("() => document.querySelector('[data-tab-id=train]')?.textContent === '训练'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from fastapi.testclient import TestClient
 from engine.errors import UserError
 from webui import app as studio_module
 from webui.page import edit_page
+from webui.slim import slim_page
 from webui.static_files import find_gradio_core
 
 MAX_PAGE_BYTES = 200_000
@@ -139,6 +141,16 @@ def test_gradios_own_routes_are_behind_the_guard(
     attacks = ({"sec-fetch-site": "cross-site"}, {"host": "evil.example"})
     for attack in attacks:
         assert studio.post(path, headers={**own, **attack}, **request_options).status_code == 403
+
+
+def test_the_page_s_configuration_says_nothing_twice() -> None:
+    config = {"page": {"": {"layout": {"id": 0}}}, "layout": {"id": 0}, "text": "</script> 中"}
+    page = f"<head></head><script>window.gradio_config = {json.dumps(config)};</script><p>"
+    slimmed = slim_page(page)
+    text = slimmed.split("gradio_config = ")[1].split(";</script><p>")[0]
+    assert "<" not in text
+    assert json.loads(text) == {"page": config["page"], "text": config["text"]}
+    assert slim_page("<p>x</p>") == "<p>x</p>"
 
 
 def test_a_page_without_a_head_is_left_alone() -> None:

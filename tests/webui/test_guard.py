@@ -23,8 +23,8 @@ def test_loopback_names_are_answered_on_any_port(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example", "192.168.1.5",
-        "127.0.0.1@evil.example", "", "[::1", "localhost:7860, evil.example",
+        "evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example",
+        "192.168.1.5", "127.0.0.1@evil.example", "", "[::1", "localhost:7860, evil.example",
     ],
 )  # fmt: skip
 def test_other_hosts_are_not(host: str) -> None:

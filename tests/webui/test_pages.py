@@ -282,6 +282,30 @@ def test_a_start_that_is_refused_says_why_and_submits_nothing(
     assert "no room &lt;here&gt;" in notes["value"]
 
 
+def test_a_dataset_nobody_registered_is_refused_before_a_run_is_made(form: Form, workdir: Path):
+    (workdir / "data").mkdir()
+    (workdir / "data" / "dataset_info.json").write_text('{"known": {}}')
+    values = form.start_values() | {"dataset": ["known", "nosuch"], "seed": "x"}
+    job_id, (_, summary, *_) = job_actions.submit(form, values, "en")
+    assert job_id == "" and 'data-field="train-dataset"' in summary["value"]
+    assert "nosuch is not in data/dataset_info.json" in summary["value"]
+    assert 'data-field="train-seed"' in summary["value"]  # what else is wrong is said with it
+    assert not (workdir / "saves").exists()
+    (workdir / "data" / "dataset_info.json").write_text("{")
+    assert data_picker.unknown_datasets(form, values, "en") == []
+
+
+def test_a_refusal_about_an_argument_stands_at_its_field(form: Form, workdir: Path):
+    (workdir / "saves" / "old").mkdir(parents=True)
+    (workdir / "saves" / "old" / "model.safetensors").write_text("x")
+    job_id, (notes, summary, *_) = job_actions.submit(
+        form, form.start_values() | {"dataset": ["identity"], "output_dir": "saves/old"}, "zh"
+    )
+    assert job_id == "" and not notes["visible"]
+    assert 'data-field="train-output_dir"' in summary["value"] and "输出目录" in summary["value"]
+    assert "overwrite_output_dir" in summary["value"]
+
+
 def test_what_is_submitted_is_what_was_previewed(form: Form, workdir: Path, monkeypatch: pytest.MonkeyPatch):
     sent: dict[str, Any] = {}
 

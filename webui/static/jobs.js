@@ -108,7 +108,7 @@ class JobList extends HTMLElement {
       return;
     }
     const go = el("a", { href: "#train", onclick: () => window.tunesmith.go("train") }, t("jobs.go_train"));
-    this.empty.replaceChildren(el("h3", {}, t("jobs.empty_title")), el("p", {}, t("jobs.empty_body")), go);
+    this.empty.replaceChildren(el("h3", {}, t("jobs.empty_title")), el("p", {}, ...withCode(t("jobs.empty_body"))), go);
   }
 }
 
@@ -183,6 +183,11 @@ class Row {
   #button(name, onclick) {
     return el("button", { type: "button", className: `act ${name}`, onclick }, t(`jobs.${name}`));
   }
+}
+
+/** Text whose `quoted` parts are code. */
+function withCode(text) {
+  return text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
 }
 
 function argument(argv, name) {

@@ -181,9 +181,10 @@ class RunView extends HTMLElement {
     this.pill.className = `pill ${job?.state ?? ""}`;
     this.#drawProgress();
     this.#drawNote();
-    const curves = !this.metrics.empty || job?.command === "train";
-    this.tileRow.hidden = !curves;
-    this.figure.hidden = !curves;
+    const coming = job?.command === "train" && ACTIVE.includes(job.state);
+    this.tileRow.hidden = this.metrics.empty && !coming;
+    this.figure.hidden = this.tileRow.hidden;
+    this.chart.host.dataset.empty = this.metrics.empty ? t("run.no_points") : "";
     if (!metricsChanged) return;
     for (const { key, format } of TILES) {
       const value = this.metrics.latest(key);

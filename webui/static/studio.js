@@ -67,6 +67,14 @@ function keepAddress() {
   history[sameTab ? "replaceState" : "pushState"](history.state, "", url);
 }
 
+/** Gradio gives the tabs it has not opened yet their titles once, in the language of that moment. */
+function nameTabs() {
+  for (const button of document.querySelectorAll(`${NAV} [role=tab]`)) {
+    const words = [...button.childNodes].find((node) => node.nodeType === Node.TEXT_NODE);
+    if (words) words.nodeValue = t(`bar.${button.dataset.tabId}`); // its own text node: Gradio will write to it again
+  }
+}
+
 /** Gradio draws the tabs some time after this script has run. */
 function whenTabsAreThere(callback) {
   if (tabButton("train")) return callback();
@@ -88,6 +96,7 @@ function start() {
   new MutationObserver(keepAddress).observe(strip, { attributes: true, attributeFilter: ["aria-selected"], subtree: true });
   window.addEventListener("popstate", () => go(location.hash.slice(1)));
   window.addEventListener("tunesmith:show", keepAddress);
+  window.addEventListener("tunesmith:language", () => setTimeout(nameTabs, 0));
   keepAddress();
 }
 

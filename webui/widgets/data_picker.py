@@ -6,12 +6,14 @@ Try: python -c "from webui.widgets.data_picker import find_datasets; print(find_
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from engine.errors import Problem
+from webui import text
 from webui.form import Form
 from webui.widgets.command_preview import QUIET
 
@@ -25,6 +27,19 @@ def find_datasets(dataset_dir: str) -> list[str]:
     except (OSError, ValueError):
         return []
     return sorted(str(name) for name in register) if isinstance(register, dict) else []
+
+
+def unknown_datasets(form: Form, values: Mapping[str, Any], language: str) -> list[Problem]:
+    """The chosen names that the register lacks. Nothing where it cannot be read: the run will say why."""
+    folder = str(values.get("dataset_dir") or "data")
+    known = find_datasets(folder)
+    problems = []
+    for field in ("dataset", "eval_dataset"):
+        missing = [name for name in values.get(field) or () if name not in known] if known else []
+        if field in form.fields and missing:
+            words = text.t("say.unknown_dataset", language, names=", ".join(missing), folder=folder)
+            problems.append(Problem(field, words))
+    return problems
 
 
 def data_picker(**common: Any) -> gr.Dropdown:

@@ -10,10 +10,11 @@ from typing import Any
 
 import gradio as gr
 
-from engine.errors import ArgError, UserError
+from engine.errors import ArgError, Problem, UserError
 from engine.jobs import client
 from webui import memory, text
 from webui.form import Form
+from webui.widgets import data_picker
 from webui.widgets.command_preview import QUIET, Preview, notes_html, problem_outputs, problem_updates
 
 
@@ -45,14 +46,26 @@ def connect(form: Form, preview: Preview, start: gr.Button, stop: gr.Button) -> 
 def submit(form: Form, values: dict[str, Any], language: str) -> tuple[str, list[Any]]:
     """Submit a form. Returns the job's id, or "", and updates of the notes, the problems and the sections."""
     try:
+        unknown = data_picker.unknown_datasets(form, values, language)
+        if unknown:
+            raise ArgError([*form.check(values)[1], *unknown])
         job = client.submit(form.command, form.mapping(values))
     except ArgError as error:
         return "", [gr.update(value="", visible=False), *problem_updates(form, error.problems, language)]
     except UserError as error:
+        about = _about_a_field(form, error)
+        if about:
+            return "", [gr.update(value="", visible=False), *problem_updates(form, [about], language)]
         notes = gr.update(value=notes_html([str(error)], tone="bad"), visible=True)
         return "", [notes, *problem_updates(form, (), language)]
     memory.remember(form.tab, job.id, {name: values[name] for name in form.fields})
     return job.id, [gr.update(value="", visible=False), *problem_updates(form, (), language)]
+
+
+def _about_a_field(form: Form, error: UserError) -> Problem | None:
+    """A refusal that begins with the name of an argument, as the problem of its field."""
+    name, _, message = str(error).partition(": ")
+    return Problem(name, message) if message and name in form.fields else None
 
 
 def _submit(form: Form) -> Callable[..., list[Any]]:
