@@ -19,7 +19,7 @@ def append_event(path: Path, event: Mapping[str, Any]) -> None:
 
     A previous line torn by a killed writer is closed first, so that it costs one line and not two.
     """
-    line = json.dumps(_finite(dict(event)), ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(finite(dict(event)), ensure_ascii=False, allow_nan=False) + "\n"
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(fd).st_size
@@ -62,14 +62,14 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no NaN: a diverged loss is written as null and shown as a gap."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 

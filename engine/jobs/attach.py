@@ -34,19 +34,22 @@ from engine.schema import dump
 from engine.schema.arg import replace
 from engine.schema.resolve import Resolved
 
-
 # How often a command that was interrupted, and took no notice, is interrupted again.
 _AGAIN_S = 0.3
 
 
 @dataclass
 class Run:
-    """What a command knows of the run it is. `exit_code`: what the command returned; None while it works."""
+    """What a command knows of the run it is. `exit_code`: what the command returned; None while it works.
+
+    `has_worked`: the real work has begun, so that a mistake found later does not undo the run.
+    """
 
     paths: RunPaths
     job_id: str
     attempt: int
     exit_code: int | None = None
+    has_worked: bool = False
     _signals: list[int] = field(default_factory=list)
     _cooperative: int = 0
     _on_work: Callable[[], None] = lambda: None
@@ -64,6 +67,7 @@ class Run:
         Outside of one, the first signal ends the command at once. Entering the first marks the start of real
         work.
         """
+        self.has_worked = True
         self._on_work()
         self._cooperative += 1
         try:
@@ -87,7 +91,7 @@ class Run:
 
     @staticmethod
     def _interrupt_again(_number: int, _frame: types.FrameType | None) -> None:
-        """An interrupt that arrives inside a destructor or a callback is lost there; imports run many of them.
+        """An interrupt that arrives inside a destructor or a callback is lost; imports run many of them.
 
         One that is being handled is left alone, so that what cleans up is not cut short.
         """
@@ -143,7 +147,7 @@ class _Session:
         run.
         """
         code, reason = _exit_of(error)
-        if self.from_shell and code == UserError.exit_code and self._withdraw():
+        if self.from_shell and code == UserError.exit_code and not self.run.has_worked and self._withdraw():
             return
         if self.from_shell and code not in (0, outcome.STOPPED_EXIT_CODE):
             text = (

@@ -61,6 +61,7 @@ def run(args: TrainArgs, run: Run) -> int:
             log,
             callbacks.EvaluationClock(log),
             stop,
+            callbacks.StopWhenDiverged(),
             *([callbacks.StopWhenNoBetter(patience)] if patience else []),
         ],
         stage_loss=loss,

@@ -7,6 +7,7 @@ checkpoint.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -153,6 +154,32 @@ class StopWhenAsked(TrainerCallback):
             control.should_evaluate = False
 
 
+class StopWhenDiverged(TrainerCallback):
+    """Ends a run whose loss is no number any more: it learns nothing, and rotates good checkpoints out.
+
+    `step` is where, or None. Not under fp16: a step that overflows is skipped there, the next may be sound.
+    """
+
+    step: int | None = None
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        if "loss" in logs and not math.isfinite(logs["loss"]) and not args.fp16:
+            self.step = state.global_step
+            control.should_training_stop = True
+            control.should_save = control.should_evaluate = False
+
+    def on_epoch_end(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+        if self.step is not None:
+            control.should_save = control.should_evaluate = False
+
+
 class StopWhenNoBetter(TrainerCallback):
     """Ends the run after `patience` evaluations in a row without a better metric.
 
@@ -167,7 +194,10 @@ class StopWhenNoBetter(TrainerCallback):
     ) -> None:
         name = args.metric_for_best_model or "eval_loss"
         key = name if name.startswith("eval_") else f"eval_{name}"
-        values = [entry[key] for entry in state.log_history if key in entry]
+        # A value that is no number is no better than any, and must not pass for the best.
+        worst = -math.inf if args.greater_is_better else math.inf
+        found = [entry[key] for entry in state.log_history if key in entry]
+        values = [worst if math.isnan(value) else value for value in found]
         if not values:
             return
         best = max(values) if args.greater_is_better else min(values)

@@ -5,6 +5,7 @@ of a run.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from engine.data.collate import PaddedCollator, PaddingFreeCollator
 from engine.errors import ArgError, Problem, UserError
-from engine.events import append_event
+from engine.events import append_event, finite
 from engine.models import attention as segment
 from engine.models.adapters import apply_adapter
 from engine.models.load import attention_for, compute_dtype, load_config, load_model
@@ -23,7 +24,7 @@ from engine.train.console import phase_reporter, say
 from engine.train.metrics import mean_logged_loss
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerState
 
     from engine.data.pipeline import Prepared
     from engine.schema.commands import TrainArgs
@@ -102,10 +103,14 @@ def train_to_the_end(trainer: StageTrainer, args: TrainArgs, run: Run, resume: P
     with run.cooperative():
         outcome = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     state = trainer.state
+    _check_converged(state, args)
     if run.stop_requested() and state.global_step < state.max_steps:
         trainer.save_state()
         at = state.global_step
-        say(f"stopped at step {at} of {state.max_steps}; checkpoint-{at} goes on from here")
+        goes_on = (
+            "cannot be resumed (save_only_model)" if args.output.save_only_model else "goes on from here"
+        )
+        say(f"stopped at step {at} of {state.max_steps}; checkpoint-{at} {goes_on}")
         return 130
     report = phase_reporter(run.paths)
     report("saving", 0, 1)
@@ -140,11 +145,34 @@ def write_results(root: Path, results: dict[str, dict[str, Any]], *, epoch: floa
     """`train_results.json`, `eval_results.json` and `all_results.json`, as users of the field expect them."""
     everything: dict[str, Any] = {"epoch": epoch}
     for name, metrics in results.items():
-        write_whole(
-            root / f"{name}_results.json", json.dumps({"epoch": epoch, **metrics}, indent=4, sort_keys=True)
-        )
+        _write_json(root / f"{name}_results.json", {"epoch": epoch, **metrics})
         everything |= metrics
-    write_whole(root / "all_results.json", json.dumps(everything, indent=4, sort_keys=True))
+    _write_json(root / "all_results.json", everything)
+
+
+def _write_json(path: Path, figures: dict[str, Any]) -> None:
+    write_whole(path, json.dumps(finite(figures), indent=4, sort_keys=True))
+
+
+def _check_converged(state: TrainerState, args: TrainArgs) -> None:
+    """Raises UserError where the loss is no number any more, which ended the run (callbacks.StopWhenDiverged).
+
+    What was logged and the checkpoints from before stay.
+    """
+    logged = [entry for entry in state.log_history if "loss" in entry]
+    if args.optimization.fp16 or not logged or math.isfinite(logged[-1]["loss"]):
+        return
+    last = logged[-1]
+    rate = args.optimization.learning_rate
+    raise ArgError(
+        [
+            Problem(
+                "learning_rate",
+                f"{rate:g} made the loss {last['loss']} by step {last['step']}: the weights are ruined and "
+                "were not saved. Lower learning_rate, or set max_grad_norm and warmup_steps.",
+            )
+        ]
+    )
 
 
 def _check_vocabulary(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -64,6 +64,7 @@ class StageTrainer(Trainer):
         self.with_accuracy, self.stop_requested = with_accuracy, stop_requested
         self._batches: EpochBatches | None = None
         self._saved_step: int | None = None
+        self._cut_short = False
         self._num_parameters = sum(
             parameter.numel() for name, parameter in self.model.named_parameters() if "embed" not in name
         )
@@ -157,7 +158,7 @@ class StageTrainer(Trainer):
             for name, table in tables.items():
                 tally = self._tally(table)
                 if tally is None:
-                    self.control.should_training_stop = self.control.should_save = True
+                    self.control.should_training_stop = self._cut_short = True
                     return None
                 if len(tables) > 1:
                     metrics |= tally.metrics(f"{metric_key_prefix}_{name}", accuracy=self.with_accuracy)
@@ -192,6 +193,14 @@ class StageTrainer(Trainer):
         if isinstance(self.lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) and not skip_scheduler:
             self.lr_scheduler.step(metrics[_metric_key(self.args)])
         return metrics
+
+    def _maybe_log_save_evaluate(
+        self, tr_loss: Any, grad_norm: Any, model: nn.Module, trial: Any, *rest: Any, **named: Any
+    ) -> None:
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, trial, *rest, **named)
+        if self._cut_short:
+            # A stop came during the evaluation: with save_strategy=best nothing was saved, for want of a result.
+            self._save_checkpoint(model, trial)
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
         # An evaluation that was stopped half-way has no result, and NaN is never the best.
@@ -252,6 +261,19 @@ class StageTrainer(Trainer):
         checkpoint.rotate(
             self.paths, keep=self.args.save_total_limit, best=Path(best_path) if best_path else None
         )
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
+        """A finished run ends as its best; a stopped one keeps the newest weights and checkpoint.
+
+        The inherited method removes all but the best with save_total_limit=1; `rotate` has done what is due.
+        """
+        limit, best_wanted = self.args.save_total_limit, self.args.load_best_model_at_end
+        stopped = self.stop_requested() and self.state.global_step < self.state.max_steps
+        self.args.save_total_limit, self.args.load_best_model_at_end = None, best_wanted and not stopped
+        try:
+            return super()._finalize_training(*args, **kwargs)
+        finally:
+            self.args.save_total_limit, self.args.load_best_model_at_end = limit, best_wanted
 
     def save_weights(self, directory: Path) -> None:
         """Write the model or adapter and the tokenizer, nothing of the training."""

@@ -1,6 +1,6 @@
 """A stand-in for the engine: attaches to its run as cli.py does, then does what its first word says.
 
-    python driver.py quick|loop|slow|load|deaf|fail|mistake|crash --output_dir RUN ...
+    python driver.py quick|loop|slow|load|deaf|mistake|late|crash --output_dir RUN ...
 It has a `tunesmith` name when a test copies it so, and then takes the path of a run started in a shell.
 """
 
@@ -30,6 +30,9 @@ def work(what: str, run: client.Run) -> int:
         time.sleep(600)
     if what == "mistake":
         raise UserError("dataset: there is no d")
+    if what == "late":
+        with run.cooperative():
+            raise UserError("learning_rate: too high")
     if what == "crash":
         raise ValueError("the matrix is not square")
     assert what in ("loop", "slow")

@@ -125,6 +125,15 @@ def test_a_mistake_leaves_no_trace(bench: Bench, shell: Shell) -> None:
     assert [path.name for path in (bench.root / "saves").iterdir()] == ["jobs.db"]
 
 
+def test_a_mistake_that_shows_late_keeps_the_run(bench: Bench, shell: Shell) -> None:
+    """What a run has logged is what the person needs to see."""
+    code, _, err = finish(shell("late"))
+    assert (code, err) == (2, "error: learning_rate: too high\n")
+    [job] = client.list_jobs()
+    assert (job.state, job.reason) == ("failed", "exit 2: learning_rate: too high")
+    assert RunPaths(Path(job.run_dir)).log.read_text().endswith("error: learning_rate: too high\n")
+
+
 def test_a_submitted_mistake_is_kept_as_failed(bench: Bench) -> None:
     row = bench.add_driver("mistake")
     dispatch(bench.store)

@@ -91,9 +91,10 @@ def test_dtype_as_asked_and_frozen_for_inference(tiny_random):
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
-def make_adapter(base: Path, where: Path, *, seed: int) -> Path:
+def make_adapter(base: Path, where: Path, *, seed: int, targets: tuple[str, ...] = ("all",)) -> Path:
     torch.manual_seed(seed)
-    network = apply_adapter(load(base), AdapterArgs(lora_rank=4), args(base), pure=False)
+    chosen = AdapterArgs(lora_rank=4, lora_target=targets)
+    network = apply_adapter(load(base), chosen, args(base), pure=False)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if "lora_B" in name:
@@ -125,24 +126,33 @@ def test_adapters_are_merged_in_order_with_the_last_ones_tokenizer(tiny_random, 
     assert not hasattr(merged, "peft_config") or not merged.peft_config
 
 
-def test_an_adapter_of_another_model(tiny_random, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"hidden_size": 64}, "size mismatch|Error"),
+        ({"layers": 3}, "holds 12 matrices, this model has places for 8"),
+        ({"layers": 1}, "missing"),
+    ],
+    ids=["wider", "deeper", "shallower"],
+)
+def test_an_adapter_of_another_model(tiny_random, tmp_path, change, what):
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    wide = Qwen3ForCausalLM(
+    other = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=259,
-            hidden_size=64,
+            hidden_size=change.get("hidden_size", 32),
             intermediate_size=64,
-            num_hidden_layers=2,
+            num_hidden_layers=change.get("layers", 2),
             num_attention_heads=4,
             num_key_value_heads=2,
             head_dim=8,
         )
     )
-    wide.save_pretrained(tmp_path / "wide")
-    load_tokenizer(args(tiny_random)).save_pretrained(tmp_path / "wide")
-    adapter = make_adapter(tmp_path / "wide", tmp_path / "adapter", seed=1)
-    with pytest.raises(UserError, match="does not fit"):
+    other.save_pretrained(tmp_path / "other")
+    load_tokenizer(args(tiny_random)).save_pretrained(tmp_path / "other")
+    adapter = make_adapter(tmp_path / "other", tmp_path / "adapter", seed=1, targets=("q_proj", "v_proj"))
+    with pytest.raises(UserError, match=f"does not fit.*({what})"):
         load_for_inference(args(tiny_random, adapter_name_or_path=(str(adapter),)), device="cpu")
 
 

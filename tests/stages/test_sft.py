@@ -17,6 +17,7 @@ from engine.paths import RunPaths
 from engine.schema.load import load_mapping
 from engine.schema.resolve import resolve
 from engine.train.run import main
+from engine.train.steps import write_results
 
 
 @pytest.fixture
@@ -159,6 +160,24 @@ def test_stop_then_resume_equals_an_uninterrupted_run(tiny_random, folder, capsy
         for name in ("whole", "cut")
     ]
     assert results[0] == pytest.approx(results[1])
+
+
+@pytest.mark.parametrize("save_strategy", ["steps", "epoch"])
+def test_a_loss_that_is_no_number_ends_the_run(tiny_random, folder, save_strategy):
+    """No later checkpoint takes the place of a sound one, and no ruined model is written."""
+    settings = {"save_strategy": save_strategy, "save_steps": 1, "max_grad_norm": 0, "max_steps": 60}
+    with pytest.raises(UserError, match=r"learning_rate: 1e\+30 made the loss (nan|inf)"):
+        train(tiny_random, folder / "run", finetuning_type="full", learning_rate=1e30, **settings)
+    assert not (folder / "run" / "model.safetensors").exists()
+    assert logged(folder / "run")[-1]["loss"] is None
+    last = logged(folder / "run")[-1]["current_steps"]
+    assert last < 60 and not (folder / "run" / f"checkpoint-{last}").exists()
+
+
+def test_results_are_json_whatever_the_figures(tmp_path):
+    write_results(tmp_path, {"eval": {"eval_loss": float("nan")}}, epoch=1.0)
+    found = json.loads((tmp_path / "all_results.json").read_text(), parse_constant=pytest.fail)
+    assert found == {"epoch": 1.0, "eval_loss": None}
 
 
 def test_goes_on_from_an_adapter_or_starts_a_new_one(tiny_random, folder):

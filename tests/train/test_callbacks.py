@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -39,6 +40,9 @@ def test_what_is_neither_loss_nor_evaluation_is_no_point_of_the_curve(tmp_path):
         ([3.0, 2.0, 2.5, 2.1], False, True),
         ([3.0, 2.0, 2.5, 1.9], False, False),
         ([0.1, 0.5, 0.4, 0.5], True, True),
+        ([math.nan, 3.0, 2.0], False, False),
+        ([3.0, math.nan, math.nan], False, True),
+        ([math.nan, math.nan, math.nan], True, True),
     ],
 )
 def test_patience_is_counted_in_the_history(values, greater, stops):

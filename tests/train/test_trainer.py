@@ -189,7 +189,8 @@ def test_stop_saves_and_ends(tiny_random, tmp_path):
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-4"]
 
 
-def test_stop_during_evaluation_saves_and_takes_no_result(tiny_random, tmp_path):
+@pytest.mark.parametrize("when", ["steps", "best"])
+def test_stop_during_evaluation_saves_and_takes_no_result(tiny_random, tmp_path, when):
     asked = []
 
     def stop():
@@ -204,7 +205,7 @@ def test_stop_during_evaluation_saves_and_takes_no_result(tiny_random, tmp_path)
         per_device_eval_batch_size=1,
         eval_strategy="steps",
         eval_steps=5,
-        save_strategy="steps",
+        save_strategy=when,
         save_steps=5,
         load_best_model_at_end=True,
         stop=stop,
@@ -213,6 +214,41 @@ def test_stop_during_evaluation_saves_and_takes_no_result(tiny_random, tmp_path)
     assert trainer.state.global_step == 5
     assert trainer.state.best_metric is None
     assert (tmp_path / "checkpoint-5" / "trainer_state.json").is_file()
+
+
+@pytest.mark.parametrize("stop_at", [None, 4], ids=["to the end", "stopped"])
+def test_the_newest_checkpoint_stays_beside_the_best(tiny_random, tmp_path, stop_at):
+    """With save_total_limit=1 too: a run that is stopped goes on from the newest, whose weights it keeps."""
+    made = []
+    stop = StopWhenAsked(lambda: made[0].state.global_step == stop_at)
+    trainer = make_trainer(
+        tiny_random,
+        tmp_path,
+        finetuning_type="full",
+        max_steps=6,
+        evals={"only": learnable_rows(8, seed=9)},
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        greater_is_better=True,  # the loss falls, so that the first is the best
+        metric_for_best_model="eval_loss",
+        callbacks=[stop],
+        stop=lambda: made[0].state.global_step == stop_at,
+    )
+    made.append(trainer)
+    trainer.train()
+    last = stop_at or 6
+    best = trainer.state.best_global_step
+    kept = {path.name for path in tmp_path.glob("checkpoint-*")}
+    assert kept == {f"checkpoint-{best}", f"checkpoint-{last}"} and best != last
+    from safetensors.torch import load_file
+
+    name = "model.norm.weight"
+    saved = load_file(tmp_path / f"checkpoint-{last if stop_at else best}" / "model.safetensors")[name]
+    assert torch.equal(trainer.model.state_dict()[name], saved)
 
 
 def test_early_stopping_and_best_checkpoint(tiny_random, tmp_path):

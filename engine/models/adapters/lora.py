@@ -5,11 +5,14 @@ Goes on with the last given adapter, or merges all of them and starts a fresh on
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from engine.errors import ArgError, Problem
+from engine.models.save import ADAPTER_WEIGHTS_NAME
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -48,8 +51,30 @@ def attach(network: PreTrainedModel, path: str, *, trainable: bool = False) -> P
     """The network with the adapter in `path` beside it. Raises UserError where it does not fit."""
     from peft import PeftModel
 
-    with _explained(path):
-        return PeftModel.from_pretrained(network, path, is_trainable=trainable)
+    with _explained(path), warnings.catch_warnings():
+        # The library only warns where a place of the model found no matrix in the file.
+        warnings.filterwarnings("error", message=".*missing adapter keys")
+        attached = PeftModel.from_pretrained(network, path, is_trainable=trainable)
+        _check_all_used(attached, path)
+    return attached
+
+
+def _check_all_used(attached: PeftModel, path: str) -> None:
+    """An adapter of a deeper model of the same width loads without a word: its upper layers go nowhere."""
+    from huggingface_hub import try_to_load_from_cache
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    local = Path(path) / ADAPTER_WEIGHTS_NAME
+    file = local if Path(path).is_dir() else try_to_load_from_cache(path, ADAPTER_WEIGHTS_NAME)
+    if not isinstance(file, str | Path) or not Path(file).is_file():
+        return
+    with safe_open(file, "pt") as weights:
+        held = sum(".lora_" in name for name in weights.keys())  # noqa: SIM118  it is no dict
+    places = get_peft_model_state_dict(attached, save_embedding_layers=False)
+    placed = sum(".lora_" in name for name in places)
+    if held != placed:
+        raise ValueError(f"it holds {held} matrices, this model has places for {placed}")
 
 
 def merge(network: PreTrainedModel, path: str) -> PreTrainedModel:
@@ -71,7 +96,7 @@ class _explained:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from safetensors import SafetensorError
 
-        if isinstance(error, (OSError, ValueError, RuntimeError, KeyError, SafetensorError)):
+        if isinstance(error, (OSError, ValueError, RuntimeError, KeyError, UserWarning, SafetensorError)):
             detail = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             message = f"the adapter in {self.path} does not fit or cannot be read: {detail}"
             raise ArgError([Problem("adapter_name_or_path", message)]) from error
