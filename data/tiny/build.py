@@ -16,8 +16,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORK = REPOSITORY / "saves" / "tiny-model"
-CONVERSATIONS = 120_000
-STEPS = 10_000
+CONVERSATIONS = 110_000
+STEPS = 8_000
 
 CONFIG = {
     "architectures": ["Qwen3ForCausalLM"],

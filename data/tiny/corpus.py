@@ -52,7 +52,9 @@ def draw(rng: Random, kind: str, *, held_out: bool) -> Question:
 
 
 def vary(rng: Random, prompt: str) -> str:
-    """Now and then a small first letter or no last mark, as people type. Leaves the key as it is."""
+    """Now and then a small first letter, no last mark, no blanks around + and -. Leaves the key as it is."""
+    if rng.random() < 0.25:
+        prompt = prompt.replace(" + ", "+").replace(" - ", "-").replace(" = ", "=")
     if rng.random() < 0.15 and not prompt.startswith("I "):
         prompt = prompt[0].lower() + prompt[1:]
     if rng.random() < 0.15:
@@ -65,7 +67,7 @@ def conversation(rng: Random) -> list[dict[str, str]]:
     messages = []
     if rng.random() < 0.1:
         messages.append({"role": "system", "content": rng.choice(words.SYSTEM_PROMPTS)})
-    suffix, prefix = (NO_THINK, EMPTY_THINK) if rng.random() < 0.04 else ("", "")
+    suffix, prefix = (NO_THINK, EMPTY_THINK) if rng.random() < 0.08 else ("", "")
     for _ in range(rng.choices(TURNS, weights=TURN_SHARES)[0]):
         kind = rng.choices(list(SHARES), weights=list(SHARES.values()))[0]
         question = draw(rng, kind, held_out=False)

@@ -11,25 +11,30 @@ from question import TAUGHT, Question, pick_language
 
 SUM_PROMPTS = {
     "en": ("What is {a} + {b}?", "{a} + {b} = ?", "Add {a} and {b}."),
-    "zh": ("{a} + {b} 等于多少？", "{a} 加 {b} 等于几？"),
+    "zh": ("{a} + {b} 等于多少？", "{a} 加 {b} 等于几？", "计算 {a} + {b}。"),
 }
 DIFFERENCE_PROMPTS = {
     "en": ("What is {a} - {b}?", "{a} - {b} = ?", "What is {a} minus {b}?"),
-    "zh": ("{a} - {b} 等于多少？", "{a} 减 {b} 等于几？"),
+    "zh": ("{a} - {b} 等于多少？", "{a} 减 {b} 等于几？", "计算 {a} - {b}。"),
 }
+
+
+def _operands(rng: Random) -> tuple[int, int]:
+    """Two numbers below 100; at times both below 20, which would else be rare, and which people try first."""
+    top = 20 if rng.random() < 0.15 else 100
+    return rng.randrange(top), rng.randrange(top)
 
 
 def sums(rng: Random) -> Question:
     """Two numbers below 100; 23+45 and 45+23 share a key."""
-    a, b, language = rng.randrange(100), rng.randrange(100), pick_language(rng)
+    (a, b), language = _operands(rng), pick_language(rng)
     prompt = rng.choice(SUM_PROMPTS[language]).format(a=a, b=b)
     return Question("sums", language, f"sums:{min(a, b)}+{max(a, b)}", prompt, str(a + b))
 
 
 def differences(rng: Random) -> Question:
     """Two numbers below 100, the larger first, so that no answer is negative."""
-    a, b, language = rng.randrange(100), rng.randrange(100), pick_language(rng)
-    a, b = max(a, b), min(a, b)
+    (a, b), language = sorted(_operands(rng), reverse=True), pick_language(rng)
     prompt = rng.choice(DIFFERENCE_PROMPTS[language]).format(a=a, b=b)
     return Question("differences", language, f"differences:{a}-{b}", prompt, str(a - b))
 

@@ -15,6 +15,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 VOCABULARY_SIZE = 2048
 MAX_LENGTH = 4096
+MAX_TOKEN_BYTES = 12  # four Chinese characters: no whole answer becomes one token
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SPECIAL = (
     END_OF_TEXT,
@@ -72,6 +73,7 @@ def train(texts: Iterator[str]) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY_SIZE - len(SPECIAL) - len(VISIBLE),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        max_token_length=MAX_TOKEN_BYTES,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
