@@ -30,7 +30,7 @@ from engine.jobs.attach import Run, attached, check_idle, register
 from engine.jobs.devices import meters, queue_for
 from engine.jobs.job import Job, Progress, build_job
 from engine.jobs.process import Phase
-from engine.jobs.rundir import take_run_dir
+from engine.jobs.rundir import is_written_by_run, take_run_dir
 from engine.jobs.runfiles import plan_argv
 from engine.jobs.states import ACTIVE, TERMINAL, Queued, next_attempt
 from engine.jobs.store import Row, Store
@@ -207,8 +207,8 @@ def resuming_argv(command: str, argv: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def remove(job_id: str) -> bool:
-    """Forget a job and delete its run directory. False where that lies outside the saves folder and is left
-    alone.
+    """Forget a job and delete its run directory. False where that lies outside the saves folder, or is
+    another's by now, and is left alone.
 
     Raises JobError while the job runs, or where other runs lie inside its directory.
     """
@@ -307,7 +307,7 @@ def _delete_run_dir(row: Row) -> bool:
     real = row.run_dir.resolve()
     if not real.is_relative_to(root.resolve()) or real == root.resolve():
         return False
-    if not real.is_dir() or record.read_record(real).get("job_id") not in (row.id, None):
+    if not real.is_dir() or not _is_the_run_of(real, row):
         return False
     trash = root / f".removed-{row.id}"
     shutil.rmtree(trash, ignore_errors=True)
@@ -319,3 +319,11 @@ def _delete_run_dir(row: Row) -> bool:
         with contextlib.suppress(OSError):  # Not empty: other runs of the same model.
             parent.rmdir()
     return True
+
+
+def _is_the_run_of(directory: Path, row: Row) -> bool:
+    """Whether the folder is still that run's: by its record or, where it has none, by every name in it."""
+    facts = record.read_record(directory)
+    if facts:
+        return facts.get("job_id") == row.id
+    return all(is_written_by_run(entry.name) for entry in directory.iterdir())

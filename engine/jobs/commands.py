@@ -205,7 +205,7 @@ def _remove(options: argparse.Namespace) -> int:
         deleted = client.remove(job.id)
         print(
             f"{job.id}  removed"
-            + ("" if deleted else f"; {job.run_dir} is outside the saves folder and was left")
+            + ("" if deleted else f"; {job.run_dir} was left: outside the saves folder, or another's by now")
         )
     return 0
 

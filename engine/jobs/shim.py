@@ -16,6 +16,7 @@ import sys
 import time
 import types
 from collections.abc import Sequence
+from typing import Any
 
 from engine import env, paths
 from engine.errors import JobError
@@ -42,8 +43,8 @@ def main(argv: Sequence[str]) -> int:
     ended = _run(store, row, claim, me)
     if ended.started is None and not store.move(row.id, row.attempt, ended, claim=claim):
         return 0  # Taken back before the engine started: nothing here is ours to record.
-    record.update_record(
-        row.run_dir,
+    _record(
+        row,
         {
             "state_hint": ended.name,
             "started": ended.started,
@@ -84,8 +85,8 @@ def _run(store: Store, row: Row, claim: str, me: Identity) -> Ended:
         if engine is None or identity is None:
             raise
     assert engine is not None and identity is not None, "started above"
-    record.update_record(
-        row.run_dir,
+    _record(
+        row,
         {"state_hint": "running", "started": started, "engine": identity.to_json(), "shim": me.to_json()},
     )
     exit_code = engine.wait()
@@ -103,6 +104,14 @@ def _run(store: Store, row: Row, claim: str, me: Identity) -> Ended:
         log_tail=outcome.read_log_tail(log_path, since=log_start),
         recorded=recorded.reason if recorded else "",
     )
+
+
+def _record(row: Row, facts: dict[str, Any]) -> None:
+    """Into job.json. A full disk must not end the shim before it has told the database."""
+    try:
+        record.update_record(row.run_dir, facts)
+    except OSError as error:
+        print(f"{RunPaths(row.run_dir).job_json} cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def _start_engine(store: Store, row: Row) -> subprocess.Popen[bytes]:

@@ -155,7 +155,7 @@ def _write_json(path: Path, figures: dict[str, Any]) -> None:
 
 
 def _check_converged(state: TrainerState, args: TrainArgs) -> None:
-    """Raises UserError where the loss is no number any more, which ended the run (callbacks.StopWhenDiverged).
+    """Raises UserError where the loss is no number any more, which ended it (callbacks.StopWhenDiverged).
 
     What was logged and the checkpoints from before stay.
     """

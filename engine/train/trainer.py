@@ -199,7 +199,7 @@ class StageTrainer(Trainer):
     ) -> None:
         super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, trial, *rest, **named)
         if self._cut_short:
-            # A stop came during the evaluation: with save_strategy=best nothing was saved, for want of a result.
+            # A stop came during the evaluation: with save_strategy=best nothing was saved without a result.
             self._save_checkpoint(model, trial)
 
     def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:

@@ -239,6 +239,18 @@ def test_remove_spares_runs_inside_and_strangers(waiting: Bench) -> None:
     assert Path(inner.run_dir).is_dir()
 
 
+def test_remove_spares_what_took_the_place_of_a_run(waiting: Bench) -> None:
+    """The run was moved away by hand, and a folder of that name holds something else."""
+    torn, gone = waiting.add(""), waiting.add("")
+    for row in (torn, gone):
+        end(waiting, row.id)
+        RunPaths(row.run_dir).job_json.unlink()
+    (gone.run_dir / "thesis.tex").write_text("mine")
+    assert client.remove(gone.id) is False
+    assert (gone.run_dir / "thesis.tex").exists()
+    assert client.remove(torn.id) and not torn.run_dir.exists()
+
+
 def test_remove_does_not_follow_links(waiting: Bench, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -195,6 +195,24 @@ def test_missing_program_and_missing_folder(bench: Bench) -> None:
     assert ended.reason.startswith("cannot start: ")
 
 
+def test_a_record_that_cannot_be_written_costs_neither_the_run_nor_its_end(bench: Bench) -> None:
+    """As on a full disk: the shim lives on, waits, and tells the database how the run ended."""
+    row = bench.add(
+        "import pathlib, sys, time\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+        "sys.exit('error: no room')"
+    )
+    job_json = RunPaths(row.run_dir).job_json
+    job_json.unlink()
+    job_json.mkdir()
+    (job_json / "in the way").touch()
+    dispatch(bench.store)
+    bench.wait(row, "running")
+    (bench.root / "go").touch()
+    ended = bench.wait_end(row).state
+    assert isinstance(ended, Failed) and ended.reason == "exit 1: no room"
+
+
 def test_submitter_killed(bench: Bench, child: Any) -> None:
     """kill -9 of the process that dispatched (a studio) leaves the job running to its end."""
     row = bench.add("import time; print('up', flush=True); time.sleep(0.5); print('done')")

@@ -43,9 +43,7 @@ def test_judge_exit() -> None:
     assert judge(130) == Stopped(1.0, 2.0, 130, "stopped by request")
     assert judge(-2) == Stopped(1.0, 2.0, -2, "stopped by request")
     assert judge(-9) == Failed(1.0, 2.0, -9, "killed by signal 9 (out of memory?)")
-    assert judge(-9, stop=True) == Stopped(
-        1.0, 2.0, -9, "stopped by request (killed by signal 9)"
-    )
+    assert judge(-9, stop=True) == Stopped(1.0, 2.0, -9, "stopped by request (killed by signal 9)")
     assert judge(-11) == Failed(1.0, 2.0, -11, "killed by signal 11 (crash in native code)")
     assert judge(-15) == Failed(1.0, 2.0, -15, "killed by signal 15")
     assert judge(1, log=TRACEBACK).reason.startswith("exit 1: torch.cuda.OutOfMemoryError")  # type: ignore[attr-defined]
