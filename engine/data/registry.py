@@ -140,6 +140,8 @@ def load_info(directory: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not UTF-8 at byte {error.start + 1}") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise DataError(f"{path}: nested too deeply") from None
     if not isinstance(info, dict):
         raise DataError(f"{path}: expected an object of datasets, found a {_kind(info)}")
     return info
@@ -152,15 +154,17 @@ def read_entry(name: str, entry: object, directory: Path) -> DatasetSpec:
         raise DataError(f"{where}: expected an object, found a {_kind(entry)}")
     _refuse_unknown(entry, where)
     formatting = entry.get("formatting", "alpaca")
-    if formatting not in COLUMNS:
+    if not isinstance(formatting, str) or formatting not in COLUMNS:
         later = " (not supported yet)" if formatting in LATER_FORMATS else ""
         raise DataError(f"{where}: formatting {formatting!r}{later}; choose one of {', '.join(COLUMNS)}")
     columns, named = _read_columns(entry.get("columns") or {}, formatting, where)
     tags = entry.get("tags") or {}
+    if not isinstance(tags, dict) or not all(isinstance(tag, str) for tag in tags.values()):
+        raise DataError(f"{where}: tags must be an object of texts")
     if unknown := [tag for tag in tags if tag not in TAGS]:
         raise DataError(f"{where}: unknown tags {', '.join(unknown)}; known are {', '.join(TAGS)}")
     num_samples = entry.get("num_samples")
-    if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
+    if num_samples is not None and (type(num_samples) is not int or num_samples < 1):
         raise DataError(f"{where}: num_samples must be a whole number of at least 1, found {num_samples!r}")
     match = SPLIT.match(str(entry.get("split", "train")))
     if match is None:
@@ -180,6 +184,8 @@ def read_entry(name: str, entry: object, directory: Path) -> DatasetSpec:
 
 
 def _refuse_unknown(entry: Mapping[str, Any], where: str) -> None:
+    if "file_name" in entry and not (entry["file_name"] and isinstance(entry["file_name"], str)):
+        raise DataError(f"{where}: file_name must be the name of a file, found {entry['file_name']!r}")
     if "file_name" not in entry:
         remote = [key for key in REMOTE_KEYS if key in entry]
         if remote:
@@ -206,6 +212,8 @@ def _read_columns(given: object, formatting: str, where: str) -> tuple[dict[str,
     for role, column in given.items():
         if role in LATER_COLUMNS and column:
             raise DataError(f"{where}: the {role} column is not supported yet")
+        if not isinstance(column, str | type(None)):
+            raise DataError(f"{where}: the {role} column must be a name, found a {_kind(column)}")
         if role not in allowed and role not in LATER_COLUMNS:
             raise DataError(f"{where}: unknown column role {role!r}; {formatting} has {', '.join(allowed)}")
         if column:

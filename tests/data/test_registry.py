@@ -55,6 +55,12 @@ def test_folder_of_files(tmp_path: Path) -> None:
     [
         ({"formatting": "openai"}, "formatting 'openai' (not supported yet); choose one of alpaca, sharegpt"),
         ({"formatting": "alpace"}, "formatting 'alpace'; choose one of alpaca, sharegpt"),
+        ({"formatting": ["alpaca"]}, "formatting ['alpaca']; choose one of alpaca, sharegpt"),
+        ({"tags": 5}, "tags must be an object of texts"),
+        ({"tags": {"role_tag": ["a"]}}, "tags must be an object of texts"),
+        ({"columns": {"prompt": ["q"]}}, "the prompt column must be a name, found a list"),
+        ({"file_name": None}, "file_name must be the name of a file, found None"),
+        ({"num_samples": True}, "num_samples must be a whole number of at least 1, found True"),
         ({"ranking": True}, "ranking data is not supported yet"),
         ({"columns": {"images": "pics"}}, "the images column is not supported yet"),
         ({"columns": {"tools": "tools"}}, "the tools column is not supported yet"),
@@ -76,6 +82,12 @@ def test_refused_entries(tmp_path: Path, facts: dict[str, Any], message: str) ->
         find_datasets(["d"], tmp_path)
     expected = message.replace("{dir}", str(tmp_path))
     assert str(caught.value) == f"dataset d in {tmp_path / 'dataset_info.json'}: {expected}"
+
+
+def test_registry_nested_without_end(tmp_path: Path) -> None:
+    (tmp_path / "dataset_info.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="nested too deeply"):
+        find_datasets(["d"], tmp_path)
 
 
 def test_hub_dataset_is_refused_by_name(tmp_path: Path) -> None:

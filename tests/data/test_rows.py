@@ -219,3 +219,9 @@ def test_row_numbers_of_json_lines_are_lines(tmp_path: Path) -> None:
     good = json.dumps(alpaca(1)[0])
     text = message(tmp_path, f'{good}\n\n\n{{"instruction": "a", "output": 1}}\n', suffix=".jsonl")
     assert 'DIR/d.jsonl, row 4, column "output": is a number, expected text' in text
+
+
+def test_half_a_character_is_a_bad_cell(tmp_path: Path) -> None:
+    """JSON can spell one half of an emoji; no tokenizer takes it."""
+    text = message(tmp_path, '[{"instruction": "a", "output": "ab\\ud83d"}]')
+    assert 'DIR/d.json, row 1, column "output": holds half a character (\\ud83d) at 3' in text

@@ -23,8 +23,17 @@ def load_reader(spec: DatasetSpec) -> Reader:
 
 
 def text_of(value: object, column: str) -> str:
-    """The text in a cell; a missing cell is empty text. Raises RowError for any other type."""
+    """The text in a cell; a missing cell is empty text. Raises RowError for any other type, and for half a
+    character, which JSON can spell (an emoji cut in two) but no tokenizer takes.
+    """
     if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            half = value[error.start]
+            raise RowError(
+                column, f"holds half a character (\\u{ord(half):04x}) at {error.start + 1}"
+            ) from None
         return value
     if value is None:
         return ""
