@@ -43,7 +43,10 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
 
 
 def load_weights(network: nn.Module, directory: Path) -> None:
-    """Read what `save_model` wrote into the same live model. Raises RuntimeError where the shapes differ."""
+    """Read what `save_model` wrote into the same live model.
+
+    Raises RuntimeError where shapes differ, ValueError where names do, OSError where a file is missing.
+    """
     from safetensors.torch import load_file
 
     if hasattr(network, "peft_config"):
@@ -51,19 +54,20 @@ def load_weights(network: nn.Module, directory: Path) -> None:
 
         state = load_file(directory / ADAPTER_WEIGHTS_NAME)
         missing = set_peft_model_state_dict(network, state, adapter_name=network.active_adapter)
-        assert not missing.unexpected_keys, (
-            f"{directory} holds another adapter: {missing.unexpected_keys[:3]}"
-        )
+        if missing.unexpected_keys:
+            raise ValueError(f"another adapter, with {missing.unexpected_keys[0]}")
         return
     seen: set[str] = set()
     for file in weight_files(directory):
         result = network.load_state_dict(load_file(file), strict=False)
-        assert not result.unexpected_keys, f"{file} holds another model: {result.unexpected_keys[:3]}"
+        if result.unexpected_keys:
+            raise ValueError(f"another model, with {result.unexpected_keys[0]}")
         seen |= set(network.state_dict()) - set(result.missing_keys)
     network.tie_weights()
     tied = set(getattr(network, "all_tied_weights_keys", {}) or {})
     missing_names = set(network.state_dict()) - seen - tied
-    assert not missing_names, f"{directory} lacks {sorted(missing_names)[:3]}"
+    if missing_names:
+        raise ValueError(f"another model, without {min(missing_names)}")
 
 
 def weight_files(directory: Path) -> list[Path]:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from transformers import AutoTokenizer
 
-from engine.models.source import Source, locate
+from engine.errors import ArgError, Problem
+from engine.models.source import FIELD, Source, locate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from engine.schema.model import ModelArgs
+
+# What some tokenizer of the field keeps its vocabulary in, or the code that makes it.
+_FILES = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "*vocab.json", "tokenization*.py", "tekken.json")
 
 
 def load_tokenizer(model: ModelArgs) -> PreTrainedTokenizerBase:
@@ -23,6 +27,8 @@ def load_tokenizer(model: ModelArgs) -> PreTrainedTokenizerBase:
     Raises UserError where the model cannot be found or brings no tokenizer.
     """
     source = _beside_adapter(model) or locate(model, what="tokenizer")
+    if source.is_local:
+        _check_files(Path(source.path))
     with source.explained():
         tokenizer = AutoTokenizer.from_pretrained(source.path, **source.options)
     if tokenizer.pad_token_id is None:
@@ -30,6 +36,13 @@ def load_tokenizer(model: ModelArgs) -> PreTrainedTokenizerBase:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     return tokenizer
+
+
+def _check_files(folder: Path) -> None:
+    """For a known architecture the library makes an empty tokenizer up where the folder holds none."""
+    if not any(file for pattern in _FILES for file in folder.glob(pattern)):
+        message = f"{folder} holds a model without a tokenizer. Copy the tokenizer's files into that folder."
+        raise ArgError([Problem(FIELD, message)])
 
 
 def _beside_adapter(model: ModelArgs) -> Source | None:

@@ -109,6 +109,12 @@ class ChatTemplate:
         answer.
         """
         rendered = self.renderer.render_prompt(self._with_system(messages))
+        try:
+            rendered.text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"the conversation holds what is no text: {rendered.text[error.start]!r}"
+            ) from None
         ids: list[int] = []
         bounds = [0, *rendered.cuts, len(rendered.text)]
         for start, end in pairwise(bounds):

@@ -39,6 +39,9 @@ class RunLog(TrainerCallback):
             self.paths.trainer_log,
             {"phase": "training", "current": state.global_step, "total": state.max_steps},
         )
+        loader = kwargs.get("train_dataloader")
+        if loader is not None and _has_other_rows(state, len(loader), args.gradient_accumulation_steps):
+            say("data or batch size changed since that checkpoint: rows may be seen twice or not at all")
         if self.with_bar:
             from tqdm import tqdm
 
@@ -120,6 +123,14 @@ class RunLog(TrainerCallback):
             say(line)
         else:
             self.bar.write(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stdout)
+
+
+def _has_other_rows(state: TrainerState, num_batches: int, accumulation: int) -> bool:
+    """Whether the step a run goes on from lay elsewhere in its epoch when the checkpoint was written."""
+    if not state.global_step or state.epoch is None:
+        return False
+    epochs, steps = divmod(state.global_step, math.ceil(num_batches / accumulation))
+    return abs(epochs + min(steps * accumulation / num_batches, 1.0) - state.epoch) > 1e-6
 
 
 def _memory_bytes() -> int:

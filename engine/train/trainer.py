@@ -7,6 +7,7 @@ inherited.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from engine.errors import ArgError, Problem
 from engine.models import save
 from engine.paths import RunPaths
 from engine.train import checkpoint
@@ -81,6 +83,9 @@ class StageTrainer(Trainer):
             lengths=table.lengths if self.order == "group_by_length" else None,
             drop_last=args.dataloader_drop_last,
         )
+        if not len(self._batches):
+            message = f"true leaves none of {len(table)} rows: a batch takes {self._train_batch_size}."
+            raise ArgError([Problem("dataloader_drop_last", message)])
         return self._loader(table, self._batches)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
@@ -294,7 +299,14 @@ class StageTrainer(Trainer):
         return position
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        save.load_weights(self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint))
+        with _resuming(resume_from_checkpoint):
+            save.load_weights(
+                self.accelerator.unwrap_model(model or self.model), Path(resume_from_checkpoint)
+            )
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with _resuming(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_best_model(self) -> None:
         save.load_weights(self.accelerator.unwrap_model(self.model), Path(self.state.best_model_checkpoint))
@@ -332,6 +344,17 @@ def build_trainer(
         with_accuracy=with_accuracy,
         stop_requested=stop_requested,
     )
+
+
+@contextlib.contextmanager
+def _resuming(checkpoint: str | None) -> Iterator[None]:
+    """Say in one sentence that a checkpoint belongs to a model or method other than the one asked for."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        detail = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        message = f"{checkpoint} does not fit the model and the adapter asked for: {detail}"
+        raise ArgError([Problem("resume_from_checkpoint", message)]) from error
 
 
 def _metric_key(args: TrainingArguments) -> str:

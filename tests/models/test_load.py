@@ -75,6 +75,14 @@ def test_pickled_weights_are_not_read(tiny_random, tmp_path):
         load(copy)
 
 
+def test_a_model_without_a_tokenizer(tiny_random, tmp_path):
+    """The library would hand out an empty one, which turns every text into nothing."""
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((tiny_random / name).read_bytes())
+    with pytest.raises(UserError, match="without a tokenizer"):
+        load_tokenizer(args(tmp_path))
+
+
 def test_from_scratch_needs_no_weights_and_follows_the_seed(tiny_random, tmp_path):
     copy = shutil.copytree(tiny_random, tmp_path / "model")
     (copy / "model.safetensors").unlink()

@@ -195,6 +195,12 @@ def test_prompt_ids_equal_apply_chat_template() -> None:
     assert prompt_ids(chat, tokenizer, "chatml", default_system="S") == expected
 
 
+def test_half_a_character_is_no_prompt() -> None:
+    """A terminal or a JSON body can hand one in; no tokenizer takes it."""
+    with pytest.raises(DataError, match="no text"):
+        prompt_ids([{"role": "user", "content": "a\udcff"}], TOKENIZERS["chatml"])
+
+
 def test_named_template_is_compared_with_the_tokenizers_own() -> None:
     assert load_chat(TOKENIZERS["chatml"], "chatml").notes == []
     (note,) = load_chat(TOKENIZERS["chatml"], "llama3").notes

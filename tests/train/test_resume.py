@@ -17,7 +17,7 @@ import pytest
 from engine.errors import UserError
 from engine.paths import RunPaths
 from engine.train import checkpoint
-from engine.train.callbacks import StopWhenAsked
+from engine.train.callbacks import RunLog, StopWhenAsked
 from tests.train.support import learnable_rows, losses, make_trainer
 
 FULL = {"finetuning_type": "full", "learning_rate": 1e-3}
@@ -105,6 +105,41 @@ def test_walks_back_past_a_torn_checkpoint(saved, damage):
     assert [path.name for path, _ in passed] == ["checkpoint-6"]
     with pytest.raises(UserError, match="checkpoint-6"):
         checkpoint.resume_point(saved, str(saved.checkpoint(6)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [FULL, {"lora_rank": 4}, {"lora_target": ("q_proj",)}, {"additional_target": ("lm_head",)}],
+    ids=["full", "rank", "fewer", "more"],
+)
+def test_a_checkpoint_of_another_method_is_told(saved, tiny_random, tmp_path, other):
+    trainer = make_trainer(tiny_random, tmp_path / "other", max_steps=8, **other)
+    with pytest.raises(UserError, match=r"resume_from_checkpoint: .*checkpoint-6 does not fit"):
+        trainer.train(resume_from_checkpoint=str(saved.checkpoint(6)))
+
+
+@pytest.mark.parametrize(("batch_size", "told"), [(2, False), (4, True)])
+def test_other_batches_than_the_checkpoints_are_told(tiny_random, tmp_path, capsys, batch_size, told):
+    shared = {"rows": learnable_rows(22), "gradient_accumulation_steps": 3}
+    make_trainer(
+        tiny_random,
+        tmp_path,
+        max_steps=7,
+        per_device_train_batch_size=2,
+        save_strategy="steps",
+        save_steps=7,
+        **shared,
+    ).train()
+    again = make_trainer(
+        tiny_random,
+        tmp_path,
+        max_steps=8,
+        per_device_train_batch_size=batch_size,
+        callbacks=[RunLog(RunPaths(tmp_path), bar=False)],
+        **shared,
+    )
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-7"))
+    assert ("rows may be seen twice" in capsys.readouterr().out) is told
 
 
 def test_nothing_to_resume_is_said_not_raised(tmp_path):
