@@ -451,6 +451,7 @@ def test_a_question_goes_to_the_chosen_server_with_the_fields_as_they_stand(
 ):
     endpoint = client.Endpoint(url=server, model="tiny", key="k")
     monkeypatch.setattr(client, "endpoint", lambda job_id: endpoint if job_id == "j1" else None)
+    monkeypatch.setattr(chat, "SHOW_EVERY_S", 0.0)
     sampling = {
         "default_system": "Be kind.",
         "do_sample": True,
@@ -473,6 +474,30 @@ def test_a_question_goes_to_the_chosen_server_with_the_fields_as_they_stand(
         asyncio.run(collect(chat.answers(chat_form, turns, "other", sampling, "en")))
     with pytest.raises(ArgError):
         asyncio.run(collect(chat.answers(chat_form, turns, "j1", sampling | {"top_p": "7"}, "en")))
+
+
+def test_a_fast_answer_is_shown_now_and_then_but_to_its_end(
+    chat_form: Form, server: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(client, "endpoint", lambda _: client.Endpoint(url=server, model="tiny", key="k"))
+    monkeypatch.setattr(chat, "SHOW_EVERY_S", 60.0)
+    turns = [{"role": "user", "content": "hi"}]
+    assert asyncio.run(collect(chat.answers(chat_form, turns, "j1", {}, "en"))) == ["He", "Hello 你好"]
+
+
+def test_servers_of_one_model_are_told_apart(monkeypatch: pytest.MonkeyPatch):
+    def serving(job_id: str, model: str, created: float) -> SimpleNamespace:
+        argv = ("tunesmith", "api", "--model_name_or_path", model)
+        return SimpleNamespace(
+            id=job_id, command="api", state="running", argv=argv, name="n", created=created
+        )
+
+    living = [serving("c", "m", 7200.0), serving("b", "other", 60.0), serving("a", "m", 0.0)]
+    monkeypatch.setattr(client, "list_jobs", lambda **_: living)
+    names = dict(chat.servers())
+    assert list(names.values()) == ["c", "b", "a"]
+    assert "other" in names and "m" not in names
+    assert all(name.startswith("m · ") for name, job_id in names.items() if job_id in "ac")
 
 
 def test_each_server_gets_a_port_of_its_own(chat_form: Form):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,7 @@ FIRST_CHAT = {"model_name_or_path": "data/tiny-qwen3", "max_new_tokens": 256}
 ALIVE = ("queued", "starting", "running")
 WATCH_LOADING_S = 1.0
 WATCH_READY_S = 5.0
+SHOW_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ def _draw_chat(i18n: gr.I18n, load: gr.Button, unload: gr.Button) -> Controls:
         )  # fmt: skip
         with gr.Row(elem_classes="ts-say"):
             message = gr.Textbox(
-                show_label=False, placeholder=i18n("chat.placeholder"), lines=1, max_lines=8, scale=1,
-                container=False, elem_id="chat-message", min_width=0,
+                label=i18n("chat.placeholder"), show_label=False, placeholder=i18n("chat.placeholder"),
+                lines=1, max_lines=8, scale=1, container=False, elem_id="chat-message", min_width=0,
             )  # fmt: skip
             send = gr.Button(
                 i18n("chat.send"), variant="primary", scale=0, min_width=72, elem_id="ts-chat-send"
@@ -126,7 +128,15 @@ def _draw_chat(i18n: gr.I18n, load: gr.Button, unload: gr.Button) -> Controls:
 
 def servers() -> list[tuple[str, str]]:
     """(what a person calls it, job id) of every chat server that lives, newest first."""
-    return [(served_name(job), job.id) for job in client.list_jobs(limit=200) if _is_server(job)]
+    living = [job for job in client.list_jobs(limit=200) if _is_server(job)]
+    names = Counter(served_name(job) for job in living)
+    return [(_told_apart(job, names[served_name(job)] > 1), job.id) for job in living]
+
+
+def _told_apart(job: Any, twice: bool) -> str:
+    """Its name, with the time of its start where another has the same."""
+    began = time.strftime("%H:%M:%S", time.localtime(job.created))
+    return f"{served_name(job)} · {began}" if twice else served_name(job)
 
 
 def served_name(job: Any) -> str:
@@ -198,9 +208,12 @@ def _connect_server(studio: Studio, form: Form, preview: Preview, controls: Cont
         return status_html("unloading" if server else "none", text.language(request))
 
     def unload(request: gr.Request, server: str) -> list[Any]:
-        language = text.language(request)
         end_server(server)
-        return _attach(server, language)
+        left = servers()
+        menu, status, clock = _attach(server, text.language(request))
+        if left:  # the line says what became of the one; the next answer comes from another
+            menu, clock = _menu(left, left[0][1]), gr.Timer(WATCH_READY_S, active=True)
+        return [menu, status, clock]
 
     loaded = controls.load.click(load, form.components, [*watched, preview.notes, *problems], **QUIET)
     loaded.then(
@@ -230,9 +243,11 @@ def end_server(server: str) -> None:
 
 
 def _attach(job_id: str, language: str) -> list[Any]:
-    known = servers()
-    menu = gr.update(choices=known, value=job_id or None, visible=bool(known))
-    return [menu, *_look_again(job_id, language)]
+    return [_menu(servers(), job_id), *_look_again(job_id, language)]
+
+
+def _menu(known: list[tuple[str, str]], job_id: str) -> Any:
+    return gr.update(choices=known, value=job_id or None, visible=bool(known))
 
 
 def _look_again(job_id: str, language: str) -> list[Any]:
@@ -287,11 +302,16 @@ async def answers(
     options = checked_sampling(form, sampling)
     system = str(sampling.get("default_system") or "").strip()
     messages = [{"role": "system", "content": system}] if system else []
-    said = ""
+    said, shown, shown_at = "", "", 0.0
     async for piece in stream_answer(
         endpoint.url, endpoint.key, [*messages, *turns], model=endpoint.model, **options
     ):
         said += piece
+        # Each update carries the whole conversation: one a token would keep the page from hearing Stop.
+        if time.monotonic() - shown_at >= SHOW_EVERY_S:
+            shown, shown_at = said, time.monotonic()
+            yield said
+    if said != shown:
         yield said
 
 

@@ -64,7 +64,7 @@ def build(studio: Studio) -> None:
     command_preview.connect(form, preview)
     page_open.register_form(studio, form, preview)
     model_picker.connect(studio, form)
-    data_picker.connect(form, ["eval_dataset"])
+    data_picker.connect(studio, form, ["eval_dataset"])
     job_actions.connect(form, preview, start, stop)
     job_actions.when_shown(TAB, show_results, preview, [found])
     studio.parts["evaluate"] = form

@@ -97,7 +97,7 @@ def build(studio: Studio) -> None:
     redraw = command_preview.connect(form, preview)
     page_open.register_form(studio, form, preview)
     model_picker.connect(studio, form)
-    data_picker.connect(form, ["dataset", "eval_dataset"])
+    data_picker.connect(studio, form, ["dataset", "eval_dataset"])
     job_actions.connect(form, preview, start, stop)
     argument_files.connect(form, preview, files, redraw)
     job_actions.when_shown(TAB, show_steps, preview, [steps])

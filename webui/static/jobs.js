@@ -164,11 +164,12 @@ class Row {
 
   #drawProgress({ progress, state }) {
     const { current, total, phase, eta } = progress ?? {};
-    const share = state === "succeeded" ? 1 : total ? Math.min(1, current / total) : 0;
-    this.barBox.hidden = !share && !(state === "running" && total);
+    const counted = total > 1; // one of one, as a chat server says, is no progress
+    const share = state === "succeeded" ? 1 : counted ? Math.min(1, current / total) : 0;
+    this.barBox.hidden = !share && !(state === "running" && counted);
     this.bar.style.width = `${share * 100}%`;
     const parts = [];
-    if (total > 1) parts.push(`${formatCount(current)} / ${formatCount(total)}`);
+    if (counted) parts.push(`${formatCount(current)} / ${formatCount(total)}`);
     if (state === "running" && eta) parts.push(formatDuration(eta));
     else if (state === "running" && phase && phase !== "training") parts.push(t(`run.phase_${phase}`, {}, phase));
     setText(this.done, parts.join(" · "));

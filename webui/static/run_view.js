@@ -199,6 +199,7 @@ class RunView extends HTMLElement {
     if (job && !ACTIVE.includes(job.state) && this.metrics.steps) [current, total] = this.metrics.steps;
     const share = job?.state === "succeeded" ? 1 : total ? Math.min(1, current / total) : 0;
     const known = share > 0 || !ACTIVE.includes(job?.state) || job?.state === "queued";
+    this.progress.hidden = job?.command === "api" && job.progress?.phase === "serving"; // it has no end to run to
     this.progress.classList.toggle("unknown", !known);
     this.progress.setAttribute("aria-valuenow", String(Math.round(share * 100)));
     this.bar.style.width = `${share * 100}%`;

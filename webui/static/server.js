@@ -13,16 +13,17 @@ export class ServerError extends Error {
 /** `path` under studio/api. Resolves to the JSON answer, rejects with a ServerError. */
 export async function call(path, method = "GET") {
   let response;
+  let body;
   try {
     response = await fetch(new URL(`studio/api/${path}`, document.baseURI), {
       method,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
+    const isJson = response.headers.get("content-type")?.includes("json");
+    body = isJson ? await response.json() : { error: await response.text() };
   } catch (error) {
-    throw new ServerError(0, String(error));
+    throw new ServerError(0, String(error)); // also where the connection ends, or time runs out, in mid-reply
   }
-  const isJson = response.headers.get("content-type")?.includes("json");
-  const body = isJson ? await response.json() : { error: await response.text() };
   if (!response.ok) throw new ServerError(response.status, body.error ?? response.statusText);
   return body;
 }

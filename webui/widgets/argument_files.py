@@ -129,7 +129,7 @@ def draw_panels(i18n: gr.I18n, form: Form, save: gr.Button, load: gr.Button) -> 
     with gr.Column(visible=False, elem_id=f"{tab}-load-panel", elem_classes="ts-panel") as load_panel:
         with gr.Row(elem_classes="ts-grid"):
             choice = gr.Dropdown(
-                find_files(), value=None, label=i18n("files.choice.label"), info=i18n("files.choice.help"),
+                [], value=None, label=i18n("files.choice.label"), info=i18n("files.choice.help"),
                 allow_custom_value=True, min_width=0, elem_id=f"{tab}-load-choice", elem_classes="ts-big",
             )  # fmt: skip
         with gr.Row(elem_classes="ts-panel-actions"):

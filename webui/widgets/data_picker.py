@@ -15,6 +15,7 @@ import gradio as gr
 from engine.errors import Problem
 from webui import text
 from webui.form import Form
+from webui.studio import Studio
 from webui.widgets.command_preview import QUIET
 
 
@@ -44,12 +45,11 @@ def unknown_datasets(form: Form, values: Mapping[str, Any], language: str) -> li
 
 def data_picker(**common: Any) -> gr.Dropdown:
     """A builder for `Form.draw`: several names, free text allowed."""
-    names = find_datasets("data")
-    return gr.Dropdown(names, **common, multiselect=True, allow_custom_value=True)
+    return gr.Dropdown([], **common, multiselect=True, allow_custom_value=True)
 
 
-def connect(form: Form, names: Sequence[str]) -> None:
-    """Keep the choices in step with the dataset folder. Its event is also sent when it is first drawn."""
+def connect(studio: Studio, form: Form, names: Sequence[str]) -> None:
+    """Keep the choices in step with the dataset folder, and find them anew when the page or a tab opens."""
     folder = form.fields["dataset_dir"]
     pickers = [form.fields[name] for name in names]
 
@@ -57,4 +57,5 @@ def connect(form: Form, names: Sequence[str]) -> None:
         updates = [gr.update(choices=find_datasets(dataset_dir)) for _ in pickers]
         return updates if len(updates) > 1 else updates[0]
 
-    folder.change(find_choices, folder, pickers, **QUIET)
+    opened = [folder.change, studio.demo.load, studio.tabs.select]
+    gr.on(opened, find_choices, folder, pickers, **QUIET)

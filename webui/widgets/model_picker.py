@@ -58,13 +58,15 @@ def find_base(adapter: str) -> str | None:
 
 
 def model_picker(**common: Any) -> gr.Dropdown:
-    """A builder for `Form.draw`: one model, free text allowed."""
-    return gr.Dropdown(find_models(), **common, allow_custom_value=True)
+    """A builder for `Form.draw`: one model, free text allowed. Its choices come when the page opens, so that
+    the page weighs the same however many runs there are.
+    """
+    return gr.Dropdown([], **common, allow_custom_value=True)
 
 
 def adapter_picker(**common: Any) -> gr.Dropdown:
     """A builder for `Form.draw`: adapters in the order they are applied, free text allowed."""
-    return gr.Dropdown(find_adapters(), **common, multiselect=True, allow_custom_value=True)
+    return gr.Dropdown([], **common, multiselect=True, allow_custom_value=True)
 
 
 def connect(studio: Studio, form: Form) -> None:
