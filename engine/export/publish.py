@@ -42,7 +42,7 @@ def check_space(target: Path, *, needed: int) -> None:
     """Raises ArgError when the disk has fewer than `needed` bytes left."""
     free = shutil.disk_usage(_existing(target)).free
     if free < needed:
-        raise _problem(f"{target} needs {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB left.")
+        raise _problem(f"{target} needs {needed / 1e6:,.0f} MB and its disk has {free / 1e6:,.0f} MB left.")
 
 
 def make_staging(target: Path) -> Path:

@@ -8,6 +8,7 @@ caller.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -122,8 +123,11 @@ def attached(command: str, args: Any, resolved: Resolved) -> Iterator[Run]:
         with output, _signals_to(session.run):
             yield session.run
     except BaseException as error:
+        full = _explain_full_disk(error, root)
         if os.getpid() == pid:  # A forked child that fails is not the run.
-            session.fail(error)
+            session.fail(full or error)
+        if full is not None:
+            raise full from error
         raise
     if session.run.exit_code is None:
         session.run.exit_code = outcome.STOPPED_EXIT_CODE if session.run.stop_requested() else 0
@@ -340,6 +344,17 @@ def _signals_to(run: Run) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in earlier:
             signal.signal(number, handler)
+
+
+def _explain_full_disk(error: BaseException, root: Path) -> UserError | None:
+    """What a failed write means to a person. A library of native code has an error of its own for it."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error)
+    if not full:
+        return None
+    return UserError(
+        f"no space left on the disk ({str(error).splitlines()[0]}). What {root} held before is whole: "
+        "make room and resume."
+    )
 
 
 def _exit_of(error: BaseException) -> tuple[int, str]:

@@ -7,10 +7,13 @@ model is saved. Try: python -m engine.train.checkpoint saves/x
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import ArgError, Problem
@@ -20,14 +23,28 @@ from engine.paths import RunPaths, fsync_dir
 STATE = "trainer_state.json"
 # What only an exact resume needs; absent from a checkpoint written with save_only_model.
 TRAINING_FILES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
+# A disk with less room than this when a save fails was full.
+_FULL_BYTES = 1 << 20
 
 
-def open_staging(paths: RunPaths, step: int) -> Path:
-    """An empty folder to write the checkpoint of `step` into. Leftovers of a killed save are removed."""
+@contextlib.contextmanager
+def staging(paths: RunPaths, step: int) -> Iterator[Path]:
+    """An empty folder to write the checkpoint of `step` into. What a killed or failed save left is removed.
+
+    Raises OSError (ENOSPC) where a save fails on a full disk, whatever the library that wrote calls it.
+    """
     shutil.rmtree(paths.staging, ignore_errors=True)
     staged = paths.staging / f"checkpoint-{step}"
     staged.mkdir(parents=True)
-    return staged
+    try:
+        yield staged
+    except Exception as error:
+        is_full = shutil.disk_usage(paths.root).free < _FULL_BYTES
+        # This makes the room in which the run can tell that there was none.
+        shutil.rmtree(paths.staging, ignore_errors=True)
+        if is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(staged)) from error
+        raise
 
 
 def publish(paths: RunPaths, staged: Path, step: int) -> Path:

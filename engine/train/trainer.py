@@ -244,23 +244,23 @@ class StageTrainer(Trainer):
             return
         self.store_flos()
         final = self.paths.checkpoint(step)
-        staged = checkpoint.open_staging(self.paths, step)
-        self.save_weights(staged)
-        if self.state.best_global_step:
-            best = self.paths.checkpoint(self.state.best_global_step)
-            if best == final or best.is_dir():
-                self.state.best_model_checkpoint = str(best)
-        if not self.args.save_only_model:
-            self._save_optimizer_and_scheduler(str(staged))
-            self._save_scaler(str(staged))
-            self._save_rng_state(str(staged))
-        self.state.stateful_callbacks[_UNLOGGED] = {
-            "sum": self._tr_loss.item(),
-            "since": self._globalstep_last_logged,
-        }
-        self.state.save_to_json(str(staged / checkpoint.STATE))
-        del self.state.stateful_callbacks[_UNLOGGED]
-        checkpoint.publish(self.paths, staged, step)
+        with checkpoint.staging(self.paths, step) as staged:
+            self.save_weights(staged)
+            if self.state.best_global_step:
+                best = self.paths.checkpoint(self.state.best_global_step)
+                if best == final or best.is_dir():
+                    self.state.best_model_checkpoint = str(best)
+            if not self.args.save_only_model:
+                self._save_optimizer_and_scheduler(str(staged))
+                self._save_scaler(str(staged))
+                self._save_rng_state(str(staged))
+            self.state.stateful_callbacks[_UNLOGGED] = {
+                "sum": self._tr_loss.item(),
+                "since": self._globalstep_last_logged,
+            }
+            self.state.save_to_json(str(staged / checkpoint.STATE))
+            del self.state.stateful_callbacks[_UNLOGGED]
+            checkpoint.publish(self.paths, staged, step)
         self._saved_step = step
         best_path = self.state.best_model_checkpoint
         checkpoint.rotate(
@@ -287,9 +287,9 @@ class StageTrainer(Trainer):
 
     def save_final(self) -> None:
         """The finished model into the run's folder: each file whole or absent, whenever a kill comes."""
-        staged = checkpoint.open_staging(self.paths, self.state.global_step)
-        self.save_weights(staged)
-        checkpoint.move_files(staged, self.paths.root)
+        with checkpoint.staging(self.paths, self.state.global_step) as staged:
+            self.save_weights(staged)
+            checkpoint.move_files(staged, self.paths.root)
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
         position = super()._init_training_state(*args, **kwargs)

@@ -51,7 +51,7 @@ def test_the_folder_that_is_read_is_never_written(tmp_path: Path, target: str) -
 
 def test_a_disk_that_is_too_small_is_told_before_writing(tmp_path: Path) -> None:
     check_space(tmp_path / "new", needed=1)
-    with pytest.raises(ArgError, match="GB left"):
+    with pytest.raises(ArgError, match="MB left"):
         check_space(tmp_path / "new", needed=1 << 62)
 
 

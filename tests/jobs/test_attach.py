@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -132,6 +133,27 @@ def test_a_mistake_that_shows_late_keeps_the_run(bench: Bench, shell: Shell) -> 
     [job] = client.list_jobs()
     assert (job.state, job.reason) == ("failed", "exit 2: learning_rate: too high")
     assert RunPaths(Path(job.run_dir)).log.read_text().endswith("error: learning_rate: too high\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        Exception("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["of the system", "of native code"],
+)
+def test_a_full_disk_is_told_in_one_sentence(bench: Bench, error: Exception) -> None:
+    args = load_mapping("train", {**MODEL, "output_dir": "saves/full"}).args
+    resolved = resolve("train", args, env.probe_machine())
+    with (
+        pytest.raises(UserError, match="make room"),
+        client.attached("train", args, resolved) as run,
+        run.cooperative(),
+    ):
+        raise error
+    [job] = client.list_jobs()
+    assert job.state == "failed" and job.reason.startswith("exit 2: no space left on the disk (")
 
 
 def test_a_submitted_mistake_is_kept_as_failed(bench: Bench) -> None:

@@ -159,6 +159,24 @@ def test_checkpoint_holds_no_pickled_arguments_and_is_readable(saved):
     assert not saved.staging.exists()
 
 
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_save_that_fails_leaves_nothing(saved, tiny_random, monkeypatch, is_full):
+    """The older checkpoints stand, and the room the half of it took is free again. A full disk is named."""
+
+    def fail(network, directory):
+        (directory / "model.safetensors").write_bytes(b"half")
+        raise RuntimeError("unexpected pos 7 vs 6")
+
+    monkeypatch.setattr(checkpoint, "_FULL_BYTES", 1 << 60 if is_full else 0)
+    monkeypatch.setattr("engine.train.trainer.save.save_model", fail)
+    trainer = make_trainer(tiny_random, saved.root, max_steps=8, save_strategy="steps", save_steps=8)
+    expected = (OSError, "No space") if is_full else (RuntimeError, "unexpected pos")
+    with pytest.raises(expected[0], match=expected[1]):
+        trainer.train(resume_from_checkpoint=str(saved.checkpoint(6)))
+    assert not saved.staging.exists()
+    assert [step for step, _ in saved.checkpoints()] == [2, 4, 6]
+
+
 def test_rotation_spares_the_best_and_the_newest(tmp_path):
     paths = RunPaths(tmp_path)
     for step in (1, 2, 3, 4):
