@@ -47,6 +47,19 @@ DROPPED = {
     "use_reentrant_gc": "gradient checkpointing is always the non-reentrant kind",
 }
 
+# Values that LLaMA-Factory has and we lack, so that one is told from a misspelling.
+LATER_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "stage": ("pt", "rm", "ppo", "dpo", "kto"),
+    "finetuning_type": ("oft",),
+    "lr_scheduler_type": ("greedy",),
+    "optim": (
+        "adamw_torch_4bit", "adamw_torch_8bit", "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit",
+        "paged_adamw_32bit", "ademamix", "ademamix_8bit", "lion_8bit", "lion_32bit", "paged_lion_8bit",
+        "paged_lion_32bit", "galore_adamw", "galore_adafactor", "lomo", "adalomo", "grokadamw",
+        "schedule_free_adamw", "schedule_free_sgd", "apollo_adamw", "stable_adamw",
+    ),
+}  # fmt: skip
+
 # What to do instead, for names that many files carry.
 HINTS = {
     "hf_hub_token": "Set HF_TOKEN in the environment: secrets do not belong in argument files.",

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from engine.errors import ArgError, Problem, UserError
-from engine.schema.aliases import asks_for_nothing, known_arguments, modernise, refusal
+from engine.schema.aliases import LATER_CHOICES, asks_for_nothing, known_arguments, modernise, refusal
 from engine.schema.arg import build, specs
 from engine.schema.commands import COMMANDS
 from engine.schema.rules import broken_rules
@@ -56,7 +56,9 @@ def load_mapping(command: str, given: Mapping[str, Any], *, rules: bool = True) 
             try:
                 values[name] = _coerced(declared[name], raw)
             except ValueError as error:
-                problems.append(Problem(name, str(error)))
+                later = raw in LATER_CHOICES.get(name, ())
+                known = f"{raw} is known from LLaMA-Factory but not supported yet. It must be "
+                problems.append(Problem(name, f"{known}{declared[name].rule()}." if later else str(error)))
         else:
             note, problem = _judge_stranger(command, name, raw)
             notes.extend([note] if note else [])
