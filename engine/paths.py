@@ -76,10 +76,6 @@ class RunPaths:
         return self.root / "trainer_state.json"
 
     @property
-    def loss_plot(self) -> Path:
-        return self.root / "training_loss.png"
-
-    @property
     def endpoint_json(self) -> Path:
         return self.root / "endpoint.json"
 
@@ -162,6 +158,15 @@ def fsync_dir(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def fsync_tree(root: Path) -> None:
+    """Flush every file and folder under `root` to the disk."""
+    for folder, _, names in os.walk(root, topdown=False):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                os.fsync(file.fileno())
+        fsync_dir(Path(folder))
 
 
 def ordinary_mode() -> int:

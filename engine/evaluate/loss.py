@@ -1,7 +1,7 @@
 """How surprised a model is by labelled text: loss, perplexity and token accuracy, exact over all tokens.
 
-The trainer's eval_loss averages batch means; here every labelled token weighs the same, so that the figure
-does not depend on the batch size. B rows, L length, K kept positions, V vocabulary, N labelled tokens.
+Every labelled token weighs the same, so that no figure depends on the batch size. B rows, L length, K kept
+positions, V vocabulary, N labelled tokens.
 """
 
 from __future__ import annotations

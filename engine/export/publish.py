@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine.errors import ArgError, Problem
-from engine.paths import fsync_dir, ordinary_mode
+from engine.paths import fsync_dir, fsync_tree, ordinary_mode
 
 
 def check_target(export_dir: str | None, *, overwrite: bool, sources: Iterable[str]) -> Path:
@@ -58,7 +58,7 @@ def make_staging(target: Path) -> Path:
 def publish(staging: Path, target: Path) -> None:
     """Make `staging` the target, durably; what was there before goes only once the new one is in place."""
     _open_to_umask(staging)
-    _fsync_tree(staging)
+    fsync_tree(staging)
     before = target.parent / f".{target.name}.before-{os.getpid()}"
     if target.exists():
         target.rename(before)
@@ -95,16 +95,6 @@ def _open_to_umask(directory: Path) -> None:
     mode = ordinary_mode()
     for path in [directory, *directory.rglob("*")]:
         path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
-
-
-def _fsync_tree(directory: Path) -> None:
-    for path in directory.rglob("*"):
-        if path.is_dir():
-            fsync_dir(path)
-        else:
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
-    fsync_dir(directory)
 
 
 def _problem(message: str) -> ArgError:

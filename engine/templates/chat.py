@@ -178,18 +178,6 @@ def load_chat(
     return chat
 
 
-def prompt_ids(
-    messages: Chat, tokenizer: Any, template: str | None = None, *, default_system: str | None = None
-) -> list[int]:
-    """One-off form of `load_chat(...).prompt_ids(messages)`."""
-    return load_chat(tokenizer, template, default_system=default_system).prompt_ids(messages)
-
-
-def stop_token_ids(tokenizer: Any, template: str | None = None) -> list[int]:
-    """One-off form of `load_chat(...).stop_token_ids()`."""
-    return load_chat(tokenizer, template).stop_token_ids()
-
-
 def _difference(chat: ChatTemplate, tokenizer: Any) -> str:
     """One line when the named template and the tokenizer's own do not render a probe alike, else ""."""
     own = NativeTemplate(tokenizer)

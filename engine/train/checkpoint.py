@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine.errors import ArgError, Problem
 from engine.models.save import config_file, open_to_umask, weight_files
-from engine.paths import RunPaths, fsync_dir
+from engine.paths import RunPaths, fsync_dir, fsync_tree
 
 STATE = "trainer_state.json"
 # What only an exact resume needs; absent from a checkpoint written with save_only_model.
@@ -50,7 +50,7 @@ def staging(paths: RunPaths, step: int) -> Iterator[Path]:
 def publish(paths: RunPaths, staged: Path, step: int) -> Path:
     """Make a staged checkpoint durable and visible, in that order. Replaces one of the same step."""
     open_to_umask(staged)
-    sync_tree(staged)
+    fsync_tree(staged)
     final = paths.checkpoint(step)
     if final.exists():
         # Both names cannot move at once; a kill between the two lines costs this checkpoint, never an older
@@ -67,7 +67,7 @@ def move_files(staged: Path, target: Path) -> None:
     folder.
     """
     open_to_umask(staged)
-    sync_tree(staged)
+    fsync_tree(staged)
     for file in sorted(staged.iterdir()):
         os.replace(file, target / file.name)
     fsync_dir(target)
@@ -164,18 +164,6 @@ def is_whole_safetensors(file: Path) -> bool:
         return False
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     return size == 8 + header_size + max(ends, default=0)
-
-
-def sync_tree(root: Path) -> None:
-    """Flush every file and folder under `root` to the disk."""
-    for folder, _, names in os.walk(root, topdown=False):
-        for name in names:
-            fd = os.open(os.path.join(folder, name), os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-        fsync_dir(Path(folder))
 
 
 def _is_json(file: Path) -> bool:

@@ -14,7 +14,7 @@ from engine.data.render import learnt_spans
 from engine.data.tokenize import encode
 from engine.errors import DataError
 from engine.templates.base import Rendered
-from engine.templates.chat import load_chat, prompt_ids, stop_token_ids
+from engine.templates.chat import load_chat
 from engine.templates.native import NativeTemplate
 from tests.data import support
 
@@ -179,10 +179,12 @@ def test_training_begins_where_the_prompt_ends(style: str) -> None:
 
 def test_stop_token_ids() -> None:
     turns = TOKENIZERS["turns"]
-    assert stop_token_ids(turns) == turns.convert_tokens_to_ids(["<end_of_turn>", "<|endoftext|>"])
+    assert load_chat(turns).stop_token_ids() == turns.convert_tokens_to_ids(
+        ["<end_of_turn>", "<|endoftext|>"]
+    )
     chatml = TOKENIZERS["chatml"]
-    assert stop_token_ids(chatml) == [chatml.convert_tokens_to_ids("<|im_end|>")]
-    assert stop_token_ids(chatml, "qwen3") == [chatml.convert_tokens_to_ids("<|im_end|>")]
+    assert load_chat(chatml).stop_token_ids() == [chatml.convert_tokens_to_ids("<|im_end|>")]
+    assert load_chat(chatml, "qwen3").stop_token_ids() == [chatml.convert_tokens_to_ids("<|im_end|>")]
 
 
 def test_prompt_ids_equal_apply_chat_template() -> None:
@@ -191,14 +193,14 @@ def test_prompt_ids_equal_apply_chat_template() -> None:
     expected = tokenizer.apply_chat_template(
         [{"role": "system", "content": "S"}, *chat], add_generation_prompt=True, return_dict=False
     )
-    assert prompt_ids(chat, tokenizer, default_system="S") == expected
-    assert prompt_ids(chat, tokenizer, "chatml", default_system="S") == expected
+    assert load_chat(tokenizer, default_system="S").prompt_ids(chat) == expected
+    assert load_chat(tokenizer, "chatml", default_system="S").prompt_ids(chat) == expected
 
 
 def test_half_a_character_is_no_prompt() -> None:
     """A terminal or a JSON body can hand one in; no tokenizer takes it."""
     with pytest.raises(DataError, match="no text"):
-        prompt_ids([{"role": "user", "content": "a\udcff"}], TOKENIZERS["chatml"])
+        load_chat(TOKENIZERS["chatml"]).prompt_ids([{"role": "user", "content": "a\udcff"}])
 
 
 def test_named_template_is_compared_with_the_tokenizers_own() -> None:

@@ -211,7 +211,7 @@ elif where == "optimizer":
     trainer.StageTrainer._save_optimizer_and_scheduler = dying(where,
     trainer.StageTrainer._save_optimizer_and_scheduler)
 else:
-    checkpoint.sync_tree = dying(where, checkpoint.sync_tree)
+    checkpoint.fsync_tree = dying(where, checkpoint.fsync_tree)
 made = make_trainer(Path(sys.argv[1]), Path(sys.argv[2]), max_steps=6, save_strategy="steps", save_steps=2)
 made.train()
 """
