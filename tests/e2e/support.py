@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -94,6 +95,12 @@ def assert_nothing_left(job: client.Job) -> None:
     """No process carries the job's marker. One that has recorded its exit may still be on its way out."""
     marker = job_record(job)["marker"]
     wait_for(lambda: not process.find_marked(marker), f"the end of every process of {job.id}", seconds=15)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def environment(**changes: str) -> dict[str, str]:

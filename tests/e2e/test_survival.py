@@ -16,6 +16,7 @@ from tests.e2e.support import (
     arguments,
     assert_nothing_left,
     environment,
+    free_port,
     job_record,
     losses,
     wait_for,
@@ -104,7 +105,7 @@ def test_the_run_goes_on_without_the_studio(ready: Path, tiny_random: Path, unin
 
     (ready / "run.yaml").write_text(to_yaml(load_mapping("train", arguments(tiny_random)).args))
     studio = subprocess.Popen(
-        [sys.executable, "-m", "engine.cli", "webui", "--port", "7999", "--start", "run.yaml"],
+        [sys.executable, "-m", "engine.cli", "webui", "--port", str(free_port()), "--start", "run.yaml"],
         env=environment(PYTHONPATH=str(REPO)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
