@@ -68,6 +68,7 @@ def resolve(command: str, args: Any, machine: Machine, *, saves: Path = Path("sa
     if isinstance(args, TrainArgs):
         _resolve_method(filler)
         _resolve_data(filler)
+        _resolve_loader(filler, machine)
         _resolve_precision(filler, machine)
         _resolve_output(filler)
     return Resolved(command, replace(args, **filler.values), tuple(filler.reasons))
@@ -101,6 +102,12 @@ def _resolve_data(filler: _Filler) -> None:
     if values["disable_shuffling"] and values["train_sampling_strategy"] == "random":
         filler.set("train_sampling_strategy", "sequential", "disable_shuffling")
     filler.fill("data_seed", values["seed"], "the seed")
+
+
+def _resolve_loader(filler: _Filler, machine: Machine) -> None:
+    """More loader processes than cores only wait for each other. What they load does not change."""
+    if filler.values["dataloader_num_workers"] > machine.cpu_count:
+        filler.set("dataloader_num_workers", machine.cpu_count, f"this machine has {machine.cpu_count} cores")
 
 
 def _resolve_precision(filler: _Filler, machine: Machine) -> None:

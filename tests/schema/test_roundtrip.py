@@ -108,6 +108,8 @@ def test_bf16_becomes_what_the_machine_can_run() -> None:
     new = Machine(2, False, 2**34, (Gpu(0, "GPU-a", "H200", 2**37, (9, 0)),))
     assert reasons(CPU, bf16=True)["bf16"] is False
     assert reasons(CPU, tf32=True)["tf32"] is None
+    assert reasons(CPU, dataloader_num_workers=16)["dataloader_num_workers"] == 2
+    assert "dataloader_num_workers" not in reasons(CPU, dataloader_num_workers=2)
     assert "bf16" not in reasons(Machine(2, True, 2**34), bf16=True)
     assert {"bf16": False, "fp16": True}.items() <= reasons(old, bf16=True).items()
     assert "bf16" not in reasons(new, bf16=True)
