@@ -377,10 +377,13 @@ class FakeServer(BaseHTTPRequestHandler):
     """An OpenAI-style server that repeats what it was asked, and remembers how."""
 
     asked: list[dict[str, Any]] = []
+    hung_up = threading.Event()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.asked.append({**body, "key": self.headers.get("authorization"), "path": self.path})
+        if body["model"] == "endless":
+            return self.talk_until_hung_up()
         if body["model"] == "refuse":
             return self.reply(400, json.dumps({"error": {"message": "too long"}}).encode())
         pieces = [{"choices": [{"delta": {"content": word}}]} for word in ("He", "llo", " 你好")]
@@ -388,6 +391,16 @@ class FakeServer(BaseHTTPRequestHandler):
             pieces[2] = {"error": {"message": "out of memory"}}
         lines = "".join(f"data: {json.dumps(piece)}\n\n" for piece in [{"choices": [{"delta": {}}]}, *pieces])
         return self.reply(200, f"{lines}data: [DONE]\n\n".encode())
+
+    def talk_until_hung_up(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        line = f"data: {json.dumps({'choices': [{'delta': {'content': 'on '}}]})}\n\n".encode()
+        try:
+            while True:
+                self.wfile.write(line)
+        except OSError:
+            self.hung_up.set()
 
     def reply(self, status: int, content: bytes) -> None:
         self.send_response(status)
@@ -425,6 +438,18 @@ def test_an_answer_arrives_piece_by_piece(server: str):
     ]  # fmt: skip
 
 
+def test_stopping_an_answer_midway_hangs_up_on_the_server(server: str):
+    async def hear_a_little() -> str:
+        stream = stream_answer(server, None, [], model="endless")
+        said = [await anext(stream) for _ in range(3)]
+        await stream.aclose()
+        return "".join(said)
+
+    FakeServer.hung_up.clear()
+    assert asyncio.run(hear_a_little()) == "on on on "
+    assert FakeServer.hung_up.wait(10)
+
+
 @pytest.mark.parametrize(("model", "words"), [("refuse", "too long"), ("break", "out of memory")])
 def test_a_server_s_complaint_reaches_the_person(server: str, model: str, words: str):
     with pytest.raises(UserError, match=words):
@@ -457,6 +482,7 @@ def test_a_question_goes_to_the_chosen_server_with_the_fields_as_they_stand(
         "do_sample": True,
         "temperature": "0",
         "top_p": "0.5",
+        "top_k": "7",
         "max_new_tokens": "9",
     }
     turns = [{"role": "user", "content": "hi"}]
@@ -464,12 +490,8 @@ def test_a_question_goes_to_the_chosen_server_with_the_fields_as_they_stand(
     assert said == ["He", "Hello", "Hello 你好"]
     asked = FakeServer.asked[0]
     assert asked["messages"][0] == {"role": "system", "content": "Be kind."}
-    assert (asked["temperature"], asked["top_p"], asked["max_tokens"], asked["model"]) == (
-        0.0,
-        0.5,
-        9,
-        "tiny",
-    )
+    names = ("temperature", "top_p", "top_k", "max_tokens", "model")
+    assert tuple(asked[name] for name in names) == (0.0, 0.5, 7, 9, "tiny")
     with pytest.raises(UserError, match="Load one first"):
         asyncio.run(collect(chat.answers(chat_form, turns, "other", sampling, "en")))
     with pytest.raises(ArgError):

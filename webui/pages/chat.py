@@ -322,6 +322,7 @@ def checked_sampling(form: Form, sampling: dict[str, Any]) -> dict[str, Any]:
     return {
         "temperature": generation.temperature if generation.do_sample else 0.0,
         "top_p": generation.top_p,
+        "top_k": generation.top_k,
         "max_tokens": generation.max_new_tokens,
     }
 

@@ -87,13 +87,13 @@ def build(studio: Studio) -> None:
                     start, stop = job_actions.draw_actions(studio.i18n, TAB, "train.start")
                     save, load = argument_files.draw_buttons(studio.i18n)
                 files = argument_files.draw_panels(studio.i18n, form, save, load)
-            run_view(TAB)
             with gr.Row(visible=False, elem_id="train-next", elem_classes=["ts-card", "ts-steps"]) as steps:
                 gr.Markdown(studio.i18n("next.title"), elem_classes="ts-h")
                 studio.parts["train.next"] = {
                     target: gr.Button(studio.i18n(f"next.{target}"), size="sm", elem_id=f"ts-next-{target}")
                     for target in ("chat", "evaluate", "export")
                 }
+            run_view(TAB)
     redraw = command_preview.connect(form, preview)
     page_open.register_form(studio, form, preview)
     model_picker.connect(studio, form)

@@ -1,7 +1,7 @@
 // <tune-jobs>: every run, newest first, kept up to date; open, stop, resume, delete.
 
 import { el, setText } from "./dom.js";
-import { ACTIVE, RESUMABLE, deleteJob, resumeJob, showJob, shownJob, stopJob } from "./runs.js";
+import { ACTIVE, RESUMABLE, argument, deleteJob, resumeJob, showJob, shownJob, stopJob } from "./runs.js";
 import { Poller, call } from "./server.js";
 import { formatCount, formatDuration, formatTime, t } from "./text.js";
 
@@ -189,11 +189,6 @@ class Row {
 /** Text whose `quoted` parts are code. */
 function withCode(text) {
   return text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
-}
-
-function argument(argv, name) {
-  const at = argv.indexOf(name);
-  return at >= 0 ? String(argv[at + 1] ?? "") : "";
 }
 
 customElements.define("tune-jobs", JobList);

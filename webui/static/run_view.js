@@ -5,7 +5,7 @@ import { Chart } from "./chart.js";
 import { el, setText, toast } from "./dom.js";
 import { LogView } from "./log_view.js";
 import { Metrics, TILES } from "./metrics.js";
-import { ACTIVE, RESUMABLE, commandOf, noteState, resumeJob, showJob, shownJob, stopJob } from "./runs.js";
+import { ACTIVE, RESUMABLE, argument, commandOf, noteState, resumeJob, showJob, shownJob, stopJob } from "./runs.js";
 import { Poller, call } from "./server.js";
 import { formatCount, formatDuration, t } from "./text.js";
 
@@ -271,8 +271,9 @@ function describe(job) {
   return { tone, text, action: job.resumable ? "resume" : null };
 }
 
-/** The run's folder as a person in the studio's folder would type it. */
-function shortPath({ run_dir: folder, cwd }) {
+/** Where the run left its result, as a person in the studio's folder would type it. */
+function shortPath({ command, argv, run_dir, cwd }) {
+  const folder = (command === "export" && argument(argv, "--export_dir")) || run_dir;
   return cwd && folder.startsWith(`${cwd}/`) ? folder.slice(cwd.length + 1) : folder;
 }
 

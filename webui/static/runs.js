@@ -21,6 +21,12 @@ export function commandOf(tab) {
   return Object.keys(TAB_OF_COMMAND).find((command) => TAB_OF_COMMAND[command] === tab && tab !== "jobs");
 }
 
+/** The value of one argument of a run's command line; "" where it is not given. */
+export function argument(argv, name) {
+  const at = argv.indexOf(name);
+  return at >= 0 ? String(argv[at + 1] ?? "") : "";
+}
+
 export function shownJob(tab) {
   return shown.get(tab)?.id ?? "";
 }
