@@ -243,10 +243,12 @@ def _refuse_foreign_pages(request: Request) -> None:
     """Without a key, no page of another site may reach the server from the same browser (DNS rebinding,
     forms).
     """
-    names = [urlsplit(f"//{request.headers.get('host', '')}").hostname]
-    if "origin" in request.headers:
-        names.append(urlsplit(request.headers["origin"]).hostname)
-    if not set(names) <= LOOPBACK_NAMES:
+    addresses = [f"//{request.headers.get('host', '')}", *request.headers.getlist("origin")]
+    try:
+        names = {urlsplit(address).hostname for address in addresses}
+    except ValueError:  # half an IPv6 address
+        names = {None}
+    if not names <= LOOPBACK_NAMES:
         raise ApiError(403, "without an API key this server answers this machine only", code="forbidden")
 
 

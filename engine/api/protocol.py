@@ -108,7 +108,7 @@ class ChatRequest(BaseModel):
             param = ".".join(str(part) for part in first["loc"]) or None
             message = first["msg"].removeprefix("Value error, ")
             raise ApiError(400, f"{param}: {message}" if param else message, param=param) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ApiError(400, f"the body is not JSON: {error}") from None
 
     def sampling(self, base: Sampling) -> Sampling:

@@ -20,6 +20,7 @@ from typing import Any
 from engine import env
 from engine.errors import ArgError, Problem
 from engine.events import append_event
+from engine.models.quiet import hush_libraries
 from engine.paths import write_whole
 
 POLL_S = 0.1
@@ -31,6 +32,7 @@ STOPPED = 130
 def main(loaded: Any, resolved: Any, run: Any) -> int:
     """Serve until stopped; the exit code is 130, which says so."""
     args = resolved.args
+    hush_libraries()
     key = env.api_key()
     listener = bind(args.serving.host, args.serving.port, has_key=key is not None)
     with contextlib.closing(listener):

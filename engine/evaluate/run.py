@@ -19,6 +19,7 @@ from engine.errors import ArgError, DataError, Problem
 from engine.evaluate import score
 from engine.evaluate.progress import Progress
 from engine.events import append_event
+from engine.models.quiet import hush_libraries
 from engine.paths import cache_dir, write_whole
 
 STOPPED = 130
@@ -38,6 +39,7 @@ class Subject:
 def main(loaded: Any, resolved: Any, run: Any) -> int:
     """Measure, print and write the results. 0, or 130 when stopped (the predictions so far are kept)."""
     args = resolved.args
+    hush_libraries()
     data = evaluation_data(args.data)
     if args.evaluation.predict:
         score.check_packages()

@@ -16,6 +16,7 @@ from typing import Any
 from engine.errors import ArgError, Problem
 from engine.events import append_event
 from engine.export.publish import check_space, check_target, make_staging, publish, set_aside
+from engine.models.quiet import hush_libraries
 from engine.paths import write_whole
 
 FAILED = 1
@@ -26,6 +27,7 @@ SPARE = 1.1
 def main(loaded: Any, resolved: Any, run: Any) -> int:
     """Export. 0, or 1 when the result is not equal to what was exported. A stop leaves nothing behind."""
     args = resolved.args
+    hush_libraries()
     if args.export.export_legacy_format:
         raise ArgError([Problem("export_legacy_format", "only safetensors are written. Leave it false.")])
     sources = [args.model.model_name_or_path, *args.model.adapter_name_or_path]

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from engine.errors import UserError
 from engine.infer.engine import Engine, Message, Sampling
+from engine.models.quiet import hush_libraries
 
 HELP = "/clear forgets the conversation, /exit leaves, Ctrl-C stops an answer."
 
@@ -22,6 +23,7 @@ HELP = "/clear forgets the conversation, /exit leaves, Ctrl-C stops an answer."
 def main(loaded: Any) -> int:
     """Chat until the input ends."""
     args = loaded.args
+    hush_libraries()
     print(f"loading {args.model.model_name_or_path}", file=sys.stderr, flush=True)
     from engine.infer.transformers_backend import TransformersEngine
 

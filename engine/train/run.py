@@ -6,10 +6,10 @@ Try: tunesmith train --model_name_or_path data/tiny-qwen3 --dataset identity --m
 from __future__ import annotations
 
 import importlib
-import warnings
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.models.quiet import hush_libraries
 from engine.train.console import phase_reporter, say
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ def main(loaded: object, resolved: Resolved, run: Run) -> int:
         f"into {run.paths.root}"
     )
     phase_reporter(run.paths)("loading", 0, 1)
-    # What libraries deprecate among themselves is nothing a person who trains can act on.
-    warnings.filterwarnings(
-        "ignore", category=FutureWarning, module=r"(transformers|peft|accelerate|torch)\b"
-    )
+    hush_libraries()
     stage = importlib.import_module(f"engine.stages.{adapter.stage}")
     return int(stage.run(args, run))

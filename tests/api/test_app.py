@@ -181,7 +181,8 @@ def test_with_the_key_one_gets_in(engine: Any, served: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "["}],
 )
 def test_without_a_key_pages_of_other_sites_are_refused(
     client: httpx.Client, headers: dict[str, str]

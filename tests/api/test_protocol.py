@@ -58,7 +58,7 @@ def test_what_cannot_be_done_is_refused_by_name(
     assert message in error["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b"[" * 100_000])
 def test_a_body_that_is_no_request_is_a_400(body: bytes) -> None:
     with pytest.raises(ApiError) as caught:
         ChatRequest.parse(body)
