@@ -34,6 +34,10 @@ def check_target(export_dir: str | None, *, overwrite: bool, sources: Iterable[s
             raise _problem(
                 f"{target} holds something other than a model, so it will not be replaced. Choose another."
             )
+        beside = [one.name for one in target.iterdir() if one.is_dir() or one.name == "job.json"]
+        if beside:
+            # A run's own folder, or a model under version control: replacing it would delete these too.
+            raise _problem(f"{target} holds {min(beside)} beside a model, so it will not be replaced.")
     _check_writable(target)
     return target
 

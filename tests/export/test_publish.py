@@ -55,6 +55,14 @@ def test_a_disk_that_is_too_small_is_told_before_writing(tmp_path: Path) -> None
         check_space(tmp_path / "new", needed=1 << 62)
 
 
+@pytest.mark.parametrize("name", ["checkpoint-5/", ".git/", "job.json"])
+def test_a_folder_that_holds_more_than_a_model_is_never_replaced(tmp_path: Path, name: str) -> None:
+    run = model_folder(tmp_path / "run")
+    (run / name).mkdir() if name.endswith("/") else (run / name).touch()
+    with pytest.raises(ArgError, match=f"holds {name.strip('/')} beside a model"):
+        check_target(str(run), overwrite=True, sources=[])
+
+
 def test_publishing_replaces_the_old_model_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     target = model_folder(tmp_path / "out", name="old.safetensors")
     staging = make_staging(target)
