@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import env
-from engine.errors import ArgError, Problem
+from engine.errors import ArgError, Problem, UserError
 from engine.events import append_event
 from engine.models.quiet import hush_libraries
 from engine.paths import write_whole
@@ -33,7 +33,7 @@ def main(loaded: Any, resolved: Any, run: Any) -> int:
     """Serve until stopped; the exit code is 130, which says so."""
     args = resolved.args
     hush_libraries()
-    key = env.api_key()
+    key = read_key()
     listener = bind(args.serving.host, args.serving.port, has_key=key is not None)
     with contextlib.closing(listener):
         engine, app = _load(args, key, run)
@@ -56,6 +56,17 @@ def main(loaded: Any, resolved: Any, run: Any) -> int:
             engine.stop()
     print("stopped serving", flush=True)
     return STOPPED
+
+
+def read_key() -> str | None:
+    """The key from the environment; None where there is none. Raises UserError for one that guards nothing."""
+    try:
+        key = env.api_key()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"TUNESMITH_API_KEY_FILE cannot be read: {error}") from None
+    if key == "":
+        raise UserError("TUNESMITH_API_KEY_FILE is empty: anybody would have that key. Write one into it.")
+    return key
 
 
 def served_name(args: Any) -> str:

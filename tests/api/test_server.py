@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.api.server import bind, is_loopback
-from engine.errors import ArgError
+from engine.api.server import bind, is_loopback, read_key
+from engine.errors import ArgError, UserError
 
 DEADLINE_S = 60
 
@@ -84,6 +84,19 @@ def test_without_a_key_only_this_machine_is_listened_to(host: str) -> None:
     assert not is_loopback(host)
     with pytest.raises(ArgError, match=r"host: .*TUNESMITH_API_KEY"):
         bind(host, 0, has_key=False)
+
+
+def test_a_key_that_guards_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty key would open the server to every machine, to whoever sends `Bearer ` and nothing more."""
+    file = tmp_path / "key"
+    monkeypatch.setenv("TUNESMITH_API_KEY_FILE", str(file))
+    with pytest.raises(UserError, match="cannot be read"):
+        read_key()
+    file.write_text("\n")
+    with pytest.raises(UserError, match="is empty"):
+        read_key()
+    file.write_text("sesame\n")
+    assert read_key() == "sesame"
 
 
 def test_with_a_key_other_machines_may_be_listened_to() -> None:
