@@ -59,7 +59,7 @@ def main(loaded: Any, resolved: Any, run: Any) -> int:
 
 
 def read_key() -> str | None:
-    """The key from the environment; None where there is none. Raises UserError for one that guards nothing."""
+    """The key from the environment, None where there is none. UserError for one that guards nothing."""
     try:
         key = env.api_key()
     except (OSError, UnicodeDecodeError) as error:
