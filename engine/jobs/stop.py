@@ -20,6 +20,9 @@ from engine.jobs.store import Row, Store
 
 # How long a shim may take from its engine's end to its record.
 _SETTLE_S = 15.0
+# Whoever says "now" waits no longer than this before what takes no notice is killed. A save in progress is
+# complete or absent either way.
+_NOW_S = 3.0
 
 
 def stop_job(
@@ -67,7 +70,7 @@ def _stop_active(
         _engine_of(row),
         row.marker,
         ask_s=0 if now else ask_s,
-        terminate_s=terminate_s,
+        terminate_s=min(terminate_s, _NOW_S) if now else terminate_s,
         kill_s=kill_s,
         asked=asked,
         hurry=hurry,

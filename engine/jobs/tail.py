@@ -52,14 +52,14 @@ def read_log(path: Path, offset: int | None, *, ended: bool) -> LogPart:
     An unfinished last line is held back until it ends, or until the run has (`ended`).
     """
     try:
-        size = os.stat(path).st_size
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            first = offset is None or offset <= 0 or offset > size
+            start = max(0, size - FIRST_LOG_BYTES) if offset is None or first else offset
+            file.seek(start)
+            blob = file.read(_CHUNK_BYTES)
     except OSError:
         return LogPart("", 0, True, False)
-    first = offset is None or offset <= 0 or offset > size
-    start = max(0, size - FIRST_LOG_BYTES) if offset is None or first else offset
-    with open(path, "rb") as file:
-        file.seek(start)
-        blob = file.read(_CHUNK_BYTES)
     reaches_end = start + len(blob) >= size
     if first and start > 0:
         # The first line is most likely a part of one.

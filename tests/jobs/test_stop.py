@@ -104,6 +104,16 @@ def test_stop_of_the_stubborn(bench: Bench) -> None:
     assert process.find_marked(row.marker) == []
 
 
+def test_stop_now_of_the_stubborn_takes_seconds(bench: Bench) -> None:
+    """A library being loaded from a slow disk takes no signal at all."""
+    row = bench.add(STUBBORN)
+    dispatch(bench.store)
+    bench.wait_log(row, "stubborn")
+    begun = time.monotonic()
+    assert names(client.stop(row.id, now=True)) == ["terminate", "kill", "sweep", "proven"]
+    assert time.monotonic() - begun < 8
+
+
 def test_stop_of_the_stubborn_without_a_shim(bench: Bench) -> None:
     row = bench.add(STUBBORN)
     dispatch(bench.store)
