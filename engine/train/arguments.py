@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainingArguments
 
-from engine.errors import UserError
+from engine.errors import ArgError, Problem, UserError
 from engine.train import optim
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def _intervals(args: TrainArgs) -> dict[str, Any]:
     output = args.output
     best = output.load_best_model_at_end or args.optimization.early_stopping_steps is not None
     metric = output.metric_for_best_model or ("eval_loss" if best or output.save_strategy == "best" else None)
+    _check_metric(metric, with_accuracy=output.compute_accuracy)
     return {
         "logging_strategy": output.logging_strategy,
         "logging_steps": output.logging_steps,
@@ -108,3 +109,15 @@ def _intervals(args: TrainArgs) -> dict[str, Any]:
         "metric_for_best_model": metric,
         "greater_is_better": output.greater_is_better,
     }
+
+
+def _check_metric(name: str | None, *, with_accuracy: bool) -> None:
+    """Raises ArgError for a measure that no evaluation gives: the run would end at its first one."""
+    known = ["loss", "perplexity", *(["accuracy"] if with_accuracy else [])]
+    if name is None or name.removeprefix("eval_") in known:
+        return
+    hint = "" if with_accuracy else " With compute_accuracy=true also eval_accuracy."
+    message = (
+        f"{name} is measured by no evaluation; choose {' or '.join(f'eval_{one}' for one in known)}.{hint}"
+    )
+    raise ArgError([Problem("metric_for_best_model", message)])

@@ -241,6 +241,8 @@ def test_a_model_that_mixes_segments_is_padded_or_refused(tiny_random, folder, m
         ({"finetuning_type": "full", "adapter_name_or_path": "."}, "lora"),
         ({"lr_scheduler_type": "cosine_with_min_lr"}, "lr_scheduler_kwargs"),
         ({"optim_args": "bogus=1"}, "optim_args"),
+        ({"metric_for_best_model": "bleu"}, "eval_loss or eval_perplexity"),
+        ({"metric_for_best_model": "eval_accuracy"}, "compute_accuracy=true"),
         ({"dataloader_drop_last": True, "per_device_train_batch_size": 31}, "leaves none of 30 rows"),
         ({"resume_from_checkpoint": "nowhere"}, "resume_from_checkpoint"),
     ],
