@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.infer.text import REPLACEMENT, Detokenizer, StopText
@@ -34,6 +34,7 @@ def test_pieces_are_whole_characters_and_join_to_the_text(tokenizer: Any, text: 
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_any_text_survives(tokenizer: Any, text: str) -> None:
+    assume(not any(token in text for token in tokenizer.all_special_tokens))  # those are left out on purpose
     assert "".join(stream(tokenizer, tokenizer.encode(text))) == text
 
 
