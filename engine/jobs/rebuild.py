@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from engine.jobs import outcome, process, record
 from engine.jobs.process import Identity
 from engine.jobs.states import Failed, Lost, Paused, Queued, Running, State, Stopped, Succeeded
 from engine.jobs.store import Row, Store
+from engine.schema.commands import COMMANDS
 
 _MAX_DEPTH = 6
+# An id becomes a part of file names.
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 def rebuild(store: Store, root: Path) -> int:
@@ -43,9 +47,15 @@ def find_run_dirs(root: Path) -> Iterator[Path]:
 
 
 def row_of(run_dir: Path) -> Row | None:
-    """The row that a run directory describes; None where its job.json is not whole."""
+    """The row that a run directory describes; None where its job.json is not whole or not to be trusted.
+
+    A folder may come from anywhere: resuming what it describes runs our own command and nothing else.
+    """
     facts = record.read_record(run_dir)
     try:
+        is_ours = facts["argv"][0] == "tunesmith" or facts.get("boot_id") == process.boot_id()
+        if not is_ours or not _ID.fullmatch(str(facts["job_id"])) or facts["command"] not in COMMANDS:
+            return None
         return Row(
             id=str(facts["job_id"]),
             run_dir=run_dir,
@@ -58,7 +68,7 @@ def row_of(run_dir: Path) -> Row | None:
             created=float(facts["created"]),
             state=state_of(facts),
         )
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         return None
 
 

@@ -366,10 +366,29 @@ def test_deleted_database_is_rebuilt_from_the_runs(bench: Bench) -> None:
 def test_copied_runs_do_not_start_by_themselves(waiting: Bench) -> None:
     """A queued run that came from another boot or machine is listed as paused."""
     row = waiting.add("print(1)")
-    record.update_record(row.run_dir, {"boot_id": "elsewhere"})
+    record.update_record(row.run_dir, {"boot_id": "elsewhere", "argv": ["tunesmith", "train"]})
     (row.run_dir.parent / "torn").mkdir()
     (row.run_dir.parent / "torn" / "job.json").write_text('{"job_id": "x", ')
     waiting.store.delete(row.id)
     assert client.rebuild() == 1
     assert client.get(row.id).state == "paused"
     assert client.rebuild() == 0
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"boot_id": "elsewhere", "argv": ["/bin/sh", "-c", "touch owned"]},
+        {"job_id": "../../../home"},
+        {"command": "nonsense"},
+        {"argv": []},
+    ],
+    ids=["another program", "an id that is a path", "an unknown command", "no command line"],
+)
+def test_a_folder_from_elsewhere_cannot_have_anything_else_run_or_removed(
+    waiting: Bench, facts: dict[str, Any]
+) -> None:
+    row = waiting.add("print(1)")
+    waiting.store.delete(row.id)
+    record.update_record(row.run_dir, facts)
+    assert client.rebuild() == 0 and client.list_jobs() == []
