@@ -44,13 +44,20 @@ class Source:
             raise _problem(self._reason(error)) from error
 
     def _reason(self, error: Exception) -> str:
-        detail = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        detail = one_line(error)
         if self.is_local:
             return f"the {self.what} in {self.path} cannot be read: {detail}"
         return (
             f"there is no folder {self.path} here, and the hub gave no {self.what} of that name: {detail} "
             "Check the spelling, or give the path of a downloaded model."
         )
+
+
+def one_line(error: Exception) -> str:
+    """What a library's error says: its first line, with the next after a heading. At most 300 characters."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return text[:300]
 
 
 def locate(model: ModelArgs, *, what: str) -> Source:

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, Trai
 
 from engine.errors import ArgError, Problem
 from engine.models import save
+from engine.models.source import one_line
 from engine.paths import RunPaths
 from engine.train import checkpoint
 from engine.train.batches import Collator, EpochBatches, build_loader
@@ -352,8 +353,7 @@ def _resuming(checkpoint: str | None) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        message = f"{checkpoint} does not fit the model and the adapter asked for: {detail}"
+        message = f"{checkpoint} does not fit the model and the adapter asked for: {one_line(error)}"
         raise ArgError([Problem("resume_from_checkpoint", message)]) from error
 
 

@@ -137,7 +137,7 @@ def test_adapters_are_merged_in_order_with_the_last_ones_tokenizer(tiny_random, 
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"hidden_size": 64}, "size mismatch|Error"),
+        ({"hidden_size": 64}, "size mismatch"),
         ({"layers": 3}, "holds 12 matrices, this model has places for 8"),
         ({"layers": 1}, "missing"),
     ],

@@ -109,7 +109,7 @@ def test_walks_back_past_a_torn_checkpoint(saved, damage):
 
 @pytest.mark.parametrize(
     "other",
-    [FULL, {"lora_rank": 4}, {"lora_target": ("q_proj",)}, {"additional_target": ("lm_head",)}],
+    [FULL, {"lora_rank": 4}, {"lora_target": ("q_proj",)}, {"additional_target": ("norm",)}],
     ids=["full", "rank", "fewer", "more"],
 )
 def test_a_checkpoint_of_another_method_is_told(saved, tiny_random, tmp_path, other):

@@ -13,6 +13,7 @@ from torch import nn
 
 from engine.errors import ArgError, Problem
 from engine.models.save import ADAPTER_WEIGHTS_NAME
+from engine.models.source import one_line
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -97,8 +98,7 @@ class _explained:
         from safetensors import SafetensorError
 
         if isinstance(error, (OSError, ValueError, RuntimeError, KeyError, UserWarning, SafetensorError)):
-            detail = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-            message = f"the adapter in {self.path} does not fit or cannot be read: {detail}"
+            message = f"the adapter in {self.path} does not fit or cannot be read: {one_line(error)}"
             raise ArgError([Problem("adapter_name_or_path", message)]) from error
 
 
