@@ -54,7 +54,7 @@ class Source:
 
 
 def one_line(error: Exception) -> str:
-    """What a library's error says: its first line, with the next after a heading. At most 300 characters."""
+    """What a library's error says: its first line, with the next after a heading. Max. 300 characters."""
     lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     return text[:300]

@@ -68,7 +68,7 @@ class OutputArgs:
     )
     metric_for_best_model: str | None = arg(None, "What best means. Empty: eval_loss.", label="Best by")
     greater_is_better: bool | None = arg(
-        None, "Empty: false for a loss, else true.", label="Greater is better"
+        None, "Empty: false for a loss or a perplexity, else true.", label="Greater is better"
     )
     compute_accuracy: bool = arg(False, "Token accuracy in each evaluation.", label="Token accuracy")
     plot_loss: bool = arg(False, "Draw the loss curves as PNG at the end.", label="Draw loss", tier="common")

@@ -142,4 +142,4 @@ def _resolve_output(filler: _Filler) -> None:
     if values["eval_strategy"] != "no":
         filler.fill("metric_for_best_model", "eval_loss", "the usual measure")
         metric = str(values["metric_for_best_model"])
-        filler.fill("greater_is_better", not metric.endswith("loss"), f"best by {metric}")
+        filler.fill("greater_is_better", not metric.endswith(("loss", "perplexity")), f"best by {metric}")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,3 +120,11 @@ def test_open_values_are_filled_with_reasons() -> None:
     found = reasons(CPU, lora_rank=4, val_size=0.1, eval_strategy="steps", logging_steps=7)
     assert found["lora_alpha"] == 8 and found["eval_steps"] == 7 and found["use_cpu"] is True
     assert found["output_dir"].startswith("saves/m/lora/") and found["metric_for_best_model"] == "eval_loss"
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater"), [(None, False), ("eval_loss", False), ("perplexity", False), ("eval_accuracy", True)]
+)
+def test_what_is_better_follows_from_the_metric(metric: str | None, greater: bool) -> None:
+    found = reasons(CPU, val_size=0.1, eval_strategy="steps", metric_for_best_model=metric)
+    assert found["greater_is_better"] is greater
