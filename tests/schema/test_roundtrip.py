@@ -123,7 +123,8 @@ def test_open_values_are_filled_with_reasons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "greater"), [(None, False), ("eval_loss", False), ("perplexity", False), ("eval_accuracy", True)]
+    ("metric", "greater"),
+    [(None, False), ("eval_loss", False), ("perplexity", False), ("eval_accuracy", True)],
 )
 def test_what_is_better_follows_from_the_metric(metric: str | None, greater: bool) -> None:
     found = reasons(CPU, val_size=0.1, eval_strategy="steps", metric_for_best_model=metric)
