@@ -22,7 +22,8 @@ def test_unknown_fields_are_tolerated() -> None:
 
 
 def test_fields_that_ask_for_nothing_are_tolerated() -> None:
-    parse(n=1, tools=[], logprobs=False, presence_penalty=0, response_format={"type": "text"}, stop=None)
+    idle = {"n": 1, "tools": [], "logprobs": False, "presence_penalty": 0, "stop": None}
+    assert parse(**idle, response_format={"type": "text"}).messages == parse().messages
 
 
 @pytest.mark.parametrize(

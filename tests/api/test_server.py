@@ -100,7 +100,8 @@ def test_a_key_that_guards_nothing_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def test_with_a_key_other_machines_may_be_listened_to() -> None:
-    bind("0.0.0.0", 0, has_key=True).close()
+    with bind("0.0.0.0", 0, has_key=True) as listener:
+        assert listener.getsockname()[0] == "0.0.0.0"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])

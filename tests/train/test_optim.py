@@ -39,7 +39,9 @@ def test_extra_arguments_that_do_not_fit(tmp_path, extra):
     "optim", ["adamw_torch_fused", "adamw_torch", "adafactor", "sgd", "adagrad", "rmsprop"]
 )
 def test_every_optimiser_on_offer_is_built(tmp_path, optim):
-    training_arguments(train_args(tmp_path, optim=optim), tmp_path)
+    arguments = training_arguments(train_args(tmp_path, optim=optim), tmp_path)
+    built = build_optimizer(nn.Linear(2, 2), arguments)
+    assert type(built).__name__.lower() in (optim, optim.split("_")[0])
 
 
 def test_every_schedule_on_offer_is_built(tmp_path):
@@ -52,4 +54,5 @@ def test_every_schedule_on_offer_is_built(tmp_path):
     }
     for name in SCHEDULES:
         changes = {"lr_scheduler_type": name, "lr_scheduler_kwargs": extra.get(name)}
-        training_arguments(train_args(tmp_path, eval_strategy="epoch", **changes), tmp_path)
+        made = training_arguments(train_args(tmp_path, eval_strategy="epoch", **changes), tmp_path)
+        assert made.lr_scheduler_type == name

@@ -98,7 +98,7 @@ def test_every_page_s_first_values_are_right():
         ("export", export.FIRST_EXPORT),
         ("api", chat.FIRST_CHAT),
     ):
-        load_mapping(command, first)
+        assert load_mapping(command, first).notes == ()
 
 
 def test_the_page_opens_with_the_demo(repo: Path, monkeypatch: pytest.MonkeyPatch):
