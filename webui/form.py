@@ -109,6 +109,15 @@ class Form:
             for name in names:
                 self._draw_one(i18n, name, (special or {}).get(name))
 
+    def draw_cards(
+        self, i18n: gr.I18n, cards: Mapping[str, Sequence[str]], special: Mapping[str, Builder] | None = None
+    ) -> None:
+        """Draw a card for every title, with its arguments as a grid."""
+        for title, names in cards.items():
+            with gr.Column(elem_classes="ts-card"):
+                gr.Markdown(i18n(title), elem_classes="ts-h")
+                self.draw(i18n, names, special)
+
     def draw_section(
         self,
         i18n: gr.I18n,
@@ -142,12 +151,13 @@ class Form:
         self.fields[name] = component
 
     def draw_further(self, i18n: gr.I18n) -> None:
-        """One box for every argument that has no field here, as YAML. Checked like the fields."""
-        self.fields[FURTHER] = gr.Textbox(
-            label=i18n("form.further.label"), info=i18n("form.further.help"), placeholder="flash_attn: sdpa",
-            elem_id=f"{self.tab}-{FURTHER}", elem_classes=["ts-further"], lines=2, max_lines=12,
-            value=self._without_field(self.initial),
-        )  # fmt: skip
+        """A folded box for every argument that has no field here, as YAML. Checked like the fields."""
+        with gr.Column(elem_classes="ts-adv"), gr.Accordion(i18n("section.further"), open=False):
+            self.fields[FURTHER] = gr.Textbox(
+                label=i18n("form.further.label"), info=i18n("form.further.help"),
+                placeholder="flash_attn: sdpa", elem_id=f"{self.tab}-{FURTHER}",
+                elem_classes=["ts-further"], lines=2, max_lines=12, value=self._without_field(self.initial),
+            )  # fmt: skip
 
     # ---- values
 

@@ -67,12 +67,8 @@ def build(studio: Studio) -> None:
     }
     with gr.Row(elem_classes="ts-main ts-main-chat"):
         with gr.Column(scale=5, min_width=320, elem_classes="ts-left"):
-            for title, names in CARDS.items():
-                with gr.Column(elem_classes="ts-card"):
-                    gr.Markdown(i18n(title), elem_classes="ts-h")
-                    form.draw(i18n, names, special)
-            with gr.Column(elem_classes="ts-adv"), gr.Accordion(i18n("section.further"), open=False):
-                form.draw_further(i18n)
+            form.draw_cards(i18n, CARDS, special)
+            form.draw_further(i18n)
             with gr.Column(elem_classes="ts-card"):
                 preview = command_preview.draw_preview(i18n, form)
                 with gr.Row(elem_classes="ts-actions"):

@@ -43,12 +43,8 @@ def build(studio: Studio) -> None:
     }
     with gr.Row(elem_classes="ts-main"):
         with gr.Column(scale=7, min_width=320, elem_classes="ts-left"):
-            for title, names in CARDS.items():
-                with gr.Column(elem_classes="ts-card"):
-                    gr.Markdown(i18n(title), elem_classes="ts-h")
-                    form.draw(i18n, names, special)
-            with gr.Column(elem_classes="ts-adv"), gr.Accordion(i18n("section.further"), open=False):
-                form.draw_further(i18n)
+            form.draw_cards(i18n, CARDS, special)
+            form.draw_further(i18n)
             found = gr.HTML(
                 js_on_load=None,
                 visible=False,

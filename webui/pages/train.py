@@ -130,10 +130,7 @@ def unplaced(form: Form) -> list[str]:
 
 
 def _draw_form(i18n: gr.I18n, form: Form, special: dict[str, Any]) -> None:
-    for title, names in CARDS.items():
-        with gr.Column(elem_classes="ts-card"):
-            gr.Markdown(i18n(title), elem_classes="ts-h")
-            form.draw(i18n, names, special)
+    form.draw_cards(i18n, CARDS, special)
     with gr.Column(elem_id="ts-adv", elem_classes="ts-adv"):
         for title, (gate, names) in SECTIONS.items():
             form.draw_section(i18n, title, names, gate=gate)
