@@ -43,6 +43,7 @@ class Arg:
     lt: float | None = None
     tier: Tier = "advanced"
     secret: bool = False
+    object_as_json: bool = False
 
     def coerce(self, raw: Any) -> Any:
         """The value in its declared type. Raises ValueError with the rule that `raw` breaks."""
@@ -107,13 +108,16 @@ def arg(
     lt: float | None = None,
     tier: Tier = "advanced",
     secret: bool = False,
+    object_as_json: bool = False,
 ) -> Any:
-    """Declare one argument as a dataclass field. `tier`: how prominent it is in the form and in --help."""
+    """Declare one argument as a dataclass field. `tier`: how prominent it is in the form and in --help.
+    object_as_json: a text that may also be given as an object, which is kept as its JSON.
+    """
     return dataclasses.field(
         default=default,
         metadata={
             "help": help, "label": label, "choices": choices, "ge": ge, "gt": gt, "le": le, "lt": lt,
-            "tier": tier, "secret": secret,
+            "tier": tier, "secret": secret, "object_as_json": object_as_json,
         },
     )  # fmt: skip
 
@@ -227,6 +231,8 @@ def _to_float(raw: Any, spec: Arg) -> float:
 
 
 def _to_str(raw: Any, spec: Arg) -> str:
+    if spec.object_as_json and isinstance(raw, dict):
+        return json.dumps(raw, ensure_ascii=False)
     if isinstance(raw, (list, tuple, dict)):
         raise ValueError(f"{_show(raw)} is not {spec.rule()}.")
     if raw is None:

@@ -122,6 +122,75 @@ def packing_needs_our_attention(args: TrainArgs) -> Found:
         yield Problem("neat_packing", "contradicts packing=false. Keep one of them.")
 
 
+def packing_isolates_or_not(args: TrainArgs) -> Found:
+    if not args.data.contaminated_packing:
+        return
+    if not args.data.packing:
+        yield Problem("contaminated_packing", "says how rows are packed. Set packing=true, or remove it.")
+    if args.data.neat_packing:
+        yield Problem("contaminated_packing", "contradicts neat_packing=true. Keep one of them.")
+
+
+def streaming_has_bounds(args: TrainArgs) -> Found:
+    if not args.data.streaming:
+        return
+    if args.optimization.max_steps <= 0:
+        yield Problem("max_steps", "is missing: streamed data has no known end. Give the number of steps.")
+    if 0 < args.data.val_size < 1:
+        yield Problem(
+            "val_size",
+            f"{args.data.val_size:g} is a share, and streamed data has no known size. Give a number of rows.",
+        )
+    if args.optimization.train_sampling_strategy == "group_by_length":
+        yield Problem(
+            "train_sampling_strategy", "group_by_length needs all lengths first. Set streaming=false."
+        )
+    if args.data.tokenized_path:
+        yield Problem("tokenized_path", "holds whole datasets. Set streaming=false, or remove it.")
+
+
+def mixing_shares(args: Any) -> Found:
+    data = args.data
+    if not data.interleave_probs:
+        return
+    if data.mix_strategy == "concat":
+        yield Problem("interleave_probs", "needs mix_strategy=interleave_under, _over or _once; got concat.")
+    if len(data.interleave_probs) != len(data.dataset):
+        yield Problem(
+            "interleave_probs",
+            f"has {len(data.interleave_probs)} shares for {len(data.dataset)} datasets. Give one a dataset.",
+        )
+    shares = [_number(share) for share in data.interleave_probs]
+    if any(share is None or not 0 < share <= 1 for share in shares):
+        yield Problem(
+            "interleave_probs", f"{','.join(data.interleave_probs)} must be numbers above 0 and up to 1."
+        )
+    elif abs(sum(share or 0.0 for share in shares) - 1) > 1e-6:
+        yield Problem("interleave_probs", f"add up to {sum(share or 0.0 for share in shares):g}, not to 1.")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def bad_rows_are_counted(args: Any) -> Found:
+    limit = args.data.max_bad_rows
+    if limit > 1 and limit != int(limit):
+        yield Problem("max_bad_rows", f"{limit:g} is neither a share below 1 nor a whole number of rows.")
+
+
+def tool_format_has_a_template(args: Any) -> Found:
+    if args.template.tool_format and not args.template.template:
+        yield Problem(
+            "tool_format",
+            f"{args.template.tool_format} needs a template chosen by name: the tokenizer's own writes tools "
+            "its own way. Set template, or remove tool_format.",
+        )
+
+
 def one_learning_mask(args: TrainArgs) -> Found:
     if args.data.mask_history and args.data.train_on_prompt:
         yield Problem(
@@ -204,17 +273,18 @@ def export_has_a_place(args: ExportCommandArgs) -> Found:
         )
 
 
-COMMON = (needs_model,)
+COMMON = (needs_model, tool_format_has_a_template)
 RULES: dict[type, tuple[Callable[[Any], Found], ...]] = {
     TrainArgs: (
         *COMMON, needs_dataset, one_source_of_validation, evaluation_has_data, best_needs_evaluation,
         saves_meet_evaluations, steps_are_whole,
         plateau_needs_evaluation, one_precision, packing_needs_our_attention, one_learning_mask,
+        packing_isolates_or_not, streaming_has_bounds, mixing_shares, bad_rows_are_counted,
         padding_is_never_learnt,
         one_row_order, one_checkpointing, freeze_trains_something, adapters_go_on_as_lora, no_trackers_yet,
         resume_or_overwrite, training_is_the_point,
     ),
-    EvalArgs: (*COMMON, needs_eval_dataset),
+    EvalArgs: (*COMMON, needs_eval_dataset, bad_rows_are_counted),
     ExportCommandArgs: (*COMMON, export_has_a_place),
     ApiArgs: COMMON,
     ChatArgs: COMMON,

@@ -26,6 +26,19 @@ Piece = str | Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Conversation:
+    """What is rendered: messages as {"role", "content"} objects (system first, if any), and tools on offer.
+
+    An assistant message may carry "reasoning_content" and "tool_calls" ([{"type": "function", "function":
+    {"name", "arguments"}}], arguments an object); a tool's result has the role "tool". tools are {"type":
+    "function", "function": {"name", "description", "parameters"}} objects.
+    """
+
+    messages: tuple[dict[str, Any], ...]
+    tools: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """Character positions of one prompt and its answer inside a rendered text, in ascending order.
 
@@ -43,12 +56,14 @@ class Turn:
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A conversation as text. Tokenisation restarts at each of `cuts`: named formats keep the tokens of a
-    prompt and of its answer apart, as they are at inference.
+    prompt and of its answer apart, as they are at inference. `contents` are the ascending (start, end) ranges
+    that came from the data: the user's words, system text, tool results, answers, arguments of calls.
     """
 
     text: str
     turns: tuple[Turn, ...]
     cuts: tuple[int, ...] = ()
+    contents: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
