@@ -81,7 +81,7 @@ class DataArgs:
         "lenient",
         "lenient: a mapping in dataset_info.json that names some columns keeps the defaults of the others;"
         " strict: it unsets them, as LLaMA-Factory does.",
-        label="dataset_info reading",
+        label="Reading of dataset_info",
         choices=("lenient", "strict"),
         tier="expert",
     )
