@@ -88,6 +88,7 @@ def build_app(args: WebuiArgs) -> FastAPI:
     options = args.webui
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=api.error_handlers())
     app.include_router(api.build_router())
+    app.router.routes.append(static_files.texts_script("/studio/texts.js"))
     app.mount("/studio/static", static_files.Static(directory=STATIC))
     i18n = text.i18n()
     demo = build_blocks(args, i18n)

@@ -27,6 +27,7 @@ def build_head(facts: Mapping[str, Any]) -> str:
     facts_json = json.dumps(dict(facts)).replace("<", "\\u003c")
     return (
         f"<script>window.tunesmith_page = {facts_json};</script>\n"
+        '<script src="studio/texts.js"></script>\n'
         '<script src="studio/static/boot.js"></script>\n'
         '<link rel="stylesheet" href="studio/static/studio.css">\n'
         '<link rel="stylesheet" href="studio/static/form.css">\n'

@@ -47,7 +47,9 @@ _MARKER = (
 
 
 def slim_page(html: str) -> str:
-    """`html` without what its configuration says twice: the layout of its only page, and blanks."""
+    """`html` without what its configuration says twice (the layout of its only page, blanks), and without the
+    texts, which come as a script.
+    """
     found = _CONFIG.search(html)
     if found is None:
         return html
@@ -55,6 +57,7 @@ def slim_page(html: str) -> str:
     if "layout" not in config.get("page", {}).get("", {}):
         return html
     del config["layout"]  # the front end takes config.page[current page].layout
+    config.pop("i18n_translations", None)  # static_files.texts_script: a file that the browser keeps
     packed = json.dumps(config, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     return html[: found.start(2)] + packed.replace(*_MARKER) + html[found.end(2) :]
 

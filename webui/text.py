@@ -76,19 +76,20 @@ def subset(prefix: str, language: str) -> dict[str, str]:
     return {key: text for key, text in table(language).items() if key.startswith(prefix)}
 
 
-def i18n() -> gr.I18n:
-    """The table that the page carries, in every language: no text that no page shows."""
+def page_tables() -> dict[str, dict[str, str]]:
+    """What the browser translates, by locale, in every language: no text that no page shows."""
     unused = tuple(f"arg.{name}." for name in WITHOUT_FIELD)
-    return gr.I18n(
-        **{
-            LOCALES[language]: {
-                key: text
-                for key, text in table(language).items()
-                if not key.startswith(SERVER_PREFIXES + unused)
-            }
-            for language in LANGUAGES
+    return {
+        LOCALES[language]: {
+            key: text for key, text in table(language).items() if not key.startswith(SERVER_PREFIXES + unused)
         }
-    )
+        for language in LANGUAGES
+    }
+
+
+def i18n() -> gr.I18n:
+    """The keys of `page_tables`, for labels that the browser translates."""
+    return gr.I18n(**page_tables())
 
 
 def language(request: gr.Request | None) -> str:

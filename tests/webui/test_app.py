@@ -80,14 +80,27 @@ def test_the_studios_own_files_name_no_other_host() -> None:
 def test_every_file_the_page_asks_for_is_there(studio: TestClient) -> None:
     links = _Links()
     links.feed(studio.get("/").text)
-    own = [link for link in links.found if link.startswith("studio/static/")]
-    assert len(own) >= 4
+    own = [link for link in links.found if link.startswith("studio/")]
+    assert len(own) >= 5
     for link in own:
         reply = studio.get(f"/{link}")
         assert reply.status_code == 200, link
         assert reply.headers["cache-control"] == "no-cache"
     unchanged = studio.get("/studio/static/studio.css", headers={"if-none-match": reply.headers["etag"]})
     assert unchanged.status_code in (200, 304)
+
+
+def test_texts_come_as_a_script_that_the_browser_keeps(studio: TestClient) -> None:
+    page = studio.get("/").text
+    # It must run after the page's configuration and before the front end, which is a deferred module.
+    assert page.index("window.gradio_config = ") < page.index("studio/texts.js")
+    assert "训练" not in page
+    script = studio.get("/studio/texts.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    tables = json.loads(script.text.removeprefix("window.gradio_config.i18n_translations = ").rstrip(";\n"))
+    assert tables["zh-CN"]["bar.train"] == "训练" and tables["en"]["arg.learning_rate.label"]
+    unchanged = studio.get("/studio/texts.js", headers={"if-none-match": script.headers["etag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
 def test_scripts_import_only_files_that_exist() -> None:
