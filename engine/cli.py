@@ -124,8 +124,8 @@ def _help(words: list[str]) -> int:
 
     if words and words[0] in COMMANDS:
         print(command_help(words[0], everything="all" in words), end="")
-    elif words and words[0] == "jobs":
-        return _jobs(["--help"])
+    elif words and words[0] in OWN_HELP:
+        return OWN_HELP[words[0]](["--help"])
     elif words and words[0] not in PLAIN:
         raise UserError(f"{words[0]!r} is not a command. `tunesmith help` lists them.")
     else:
@@ -160,11 +160,19 @@ def _jobs(words: list[str]) -> int:
     return jobs_main(words)
 
 
+def _data(words: list[str]) -> int:
+    from engine.data.commands import main as data_main
+
+    return data_main(words)
+
+
+# Commands of several verbs, which explain themselves.
+OWN_HELP: dict[str, Callable[[list[str]], int]] = {"data": _data, "jobs": _jobs}
 PLAIN: dict[str, Callable[[list[str]], int]] = {
     "help": _help,
     "version": _version,
     "env": _env,
-    "jobs": _jobs,
+    **OWN_HELP,
 }
 
 

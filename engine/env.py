@@ -156,3 +156,28 @@ def wait_without_spinning() -> None:
 
 def cuda_visible_devices() -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def process_rank() -> int:
+    """RANK: which of a run's processes this is, over all nodes; 0 where there is one."""
+    return int(os.environ.get("RANK") or 0)
+
+
+def local_rank() -> int:
+    """LOCAL_RANK: which of this node's processes this is."""
+    return int(os.environ.get("LOCAL_RANK") or 0)
+
+
+def world_size() -> int:
+    """WORLD_SIZE: how many processes a run has."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
+def one_thread_for_tokenizers() -> None:
+    """For a process beside others that tokenise: the tokenizer's own threads would only be in their way."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def colour_wanted() -> bool:
+    """NO_COLOR is not set and TERM is not dumb. Whether the output is a terminal is another question."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -20,8 +20,9 @@ def tunesmith(*words: str, cwd: Path = REPO) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(
-    "words", [["version"], ["help"], ["--help"], ["train", "--help"], ["help", "export"], ["jobs", "--help"]]
-)
+    "words", [["version"], ["help"], ["--help"], ["train", "--help"], ["help", "export"], ["jobs", "--help"],
+     ["data", "--help"]],
+)  # fmt: skip
 def test_help_and_version_answer(words: list[str]) -> None:
     done = tunesmith(*words)
     assert done.returncode == 0 and done.stdout.strip() and done.stderr == ""
@@ -47,8 +48,9 @@ def test_a_mistake_is_one_screen_and_exit_2(words: list[str], said: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "words", [["version"], ["help"], ["train", "--help"], ["train", "stage=bogus"], ["jobs", "--help"]]
-)
+    "words", [["version"], ["help"], ["train", "--help"], ["train", "stage=bogus"], ["jobs", "--help"],
+     ["data", "--help"]],
+)  # fmt: skip
 def test_no_torch_where_none_is_needed(words: list[str]) -> None:
     program = (
         "import sys; from engine.cli import main; main(sys.argv[1:]);"

@@ -48,6 +48,7 @@ def overview() -> str:
     ]
     entries = {name: command.help for name, command in COMMANDS.items()}
     entries |= {
+        "data": "List, preview, check, measure and register datasets.",
         "jobs": "List, show, follow, stop, resume and remove runs.",
         "env": "Versions and devices, for a bug report.",
         "version": "The version.",

@@ -38,12 +38,16 @@ def load_argv(command: str, argv: Sequence[str]) -> Loaded:
     """`[FILE] [key=value | --key value | --key=value | --flag] ...`; later words win. Raises ArgError,
     UserError.
     """
+    return load_mapping(command, read_argv(command, argv))
+
+
+def read_argv(command: str, argv: Sequence[str]) -> dict[str, Any]:
+    """The words of `load_argv` as one flat mapping, not checked yet. Raises ArgError, UserError."""
     words = list(argv)
     given: dict[str, Any] = {}
     if words and not words[0].startswith("--") and words[0].endswith(FILE_ENDINGS):
         given.update(read_file(Path(words.pop(0))))
-    given.update(_read_words(command, words))
-    return load_mapping(command, given)
+    return {**given, **_read_words(command, words)}
 
 
 def load_mapping(command: str, given: Mapping[str, Any], *, rules: bool = True) -> Loaded:

@@ -111,7 +111,8 @@ def one_precision(args: TrainArgs) -> Found:
 
 def packing_needs_our_attention(args: TrainArgs) -> Found:
     packed = args.data.packing or args.data.neat_packing
-    if packed and args.model.flash_attn in ("sdpa", "disabled"):
+    isolated = packed and not args.data.contaminated_packing
+    if isolated and args.model.flash_attn in ("sdpa", "disabled"):
         name = "packing" if args.data.packing else "neat_packing"
         yield Problem(
             name,

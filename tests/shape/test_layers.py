@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "schema": {"errors", "env", "schema"},
     "jobs": GROUND | {"jobs"},
     "templates": GROUND | {"templates"},
-    "data": GROUND | {"data", "templates"},
+    "data": GROUND | {"data", "models", "templates"},
     "models": GROUND | {"models", "templates"},
     "train": GROUND | {"train", "stages", "models", "data", "templates", "launch", "jobs"},
     "stages": GROUND | {"train", "models", "data", "templates", "rewards"},
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "api": GROUND | {"api", "infer", "models", "templates", "data"},
     "evaluate": GROUND | {"evaluate", "infer", "models", "data", "templates", "train"},
     "export": GROUND | {"export", "models", "templates", "data"},
-    "cli": {"schema", "errors", "env", "paths", "train", "evaluate", "export", "infer", "api", "jobs"},
+    "cli": {"schema", "errors", "env", "paths", "train", "evaluate", "export", "infer", "api", "jobs", "data"},
 }
 WEBUI_MAY_IMPORT = (
     "engine.jobs.client", "engine.schema", "engine.paths", "engine.events", "engine.errors", "engine.env",
