@@ -36,7 +36,19 @@ MAY_IMPORT = {
     "api": GROUND | {"api", "infer", "models", "templates", "data"},
     "evaluate": GROUND | {"evaluate", "infer", "models", "data", "templates", "train"},
     "export": GROUND | {"export", "models", "templates", "data"},
-    "cli": {"schema", "errors", "env", "paths", "train", "evaluate", "export", "infer", "api", "jobs", "data"},
+    "cli": {
+        "schema",
+        "errors",
+        "env",
+        "paths",
+        "train",
+        "evaluate",
+        "export",
+        "infer",
+        "api",
+        "jobs",
+        "data",
+    },
 }
 WEBUI_MAY_IMPORT = (
     "engine.jobs.client", "engine.schema", "engine.paths", "engine.events", "engine.errors", "engine.env",
