@@ -1,95 +1,141 @@
-"""What the model sees: rows rendered and tokenised by the trainer's own functions, learnt parts marked. For
-people.
+"""What the model sees: rows rendered, tokenised, cut and packed by the trainer's own functions. For people.
 
-Try: python -m engine.data.preview data/tiny-qwen3 identity --dataset_dir data --rows 2
+Nothing here decides anything: text and spans are render's, ids and learnt tokens encode's, rows pack's.
+Try: tunesmith data preview identity --model_name_or_path data/tiny-qwen3
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
-from engine.data.example import Example
-from engine.data.mix import choose_rows
-from engine.data.read import check_columns, read_examples
-from engine.data.registry import find_datasets
+import numpy as np
+
+from engine.data.example import Example, Message
+from engine.data.pack import pack
+from engine.data.pieces import token_texts
 from engine.data.render import render, spans
-from engine.data.report import DatasetReport
-from engine.data.sources import parse, read_bytes
-from engine.data.tokenize import IGNORE, encode
-from engine.errors import DataError
-from engine.schema.data import DataArgs
+from engine.data.tokenize import IGNORE, _encode_texts, _token_turn, _TokenIndex, encode, truncate
+from engine.data.view import View
+from engine.data.walk import Walked, walk_all
 from engine.templates.base import Rendered
-from engine.templates.chat import ChatTemplate
+
+WHOLE = 2**31 - 1
+"""a cutoff that cuts nothing"""
 
 
-def read_first(name: str, dataset_dir: str, num_rows: int) -> list[Example]:
-    """The first usable rows of a registered dataset. Raises DataError with the reasons when there is none."""
-    (spec,) = find_datasets([name], dataset_dir)
-    rows = [parse(path, read_bytes(path)) for path in spec.files]
-    check_columns(spec, rows)
-    account = DatasetReport(name)
-    chosen = choose_rows(sum(len(part.rows) for part in rows), spec, num_rows, 0)
-    examples = [example for _, _, example in read_examples(spec, rows, chosen, account)]
-    if not examples:
-        raise DataError(
-            "\n".join(str(problem) for problem in account.problems) or f"dataset {name} holds no rows"
-        )
-    return examples
+def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
+    """Rows start..start + count of the datasets, in the order of their files; bad rows with their reason."""
+    rows = [show_row(walked, view) for walked in islice(walk_all(view.specs), start, start + count)]
+    data, notes = view.args.data, list(view.notes)
+    shown: dict[str, Any] = {
+        "rows": rows,
+        "template": view.args.template.template,
+        "cutoff_len": data.cutoff_len,
+    }
+    if view.chat is not None:
+        notes += view.chat.notes
+    if (data.packing or data.neat_packing) and view.tokenizer is not None:
+        shown["packs"] = pack_rows(rows, data.cutoff_len)
+    return {**shown, "notes": notes}
 
 
-def show(example: Example, chat: ChatTemplate, data: DataArgs) -> dict[str, Any]:
-    """One row as spans of text and as tokens.
+def pack_rows(rows: Iterable[Mapping[str, Any]], cutoff_len: int) -> list[list[int]]:
+    """Which of the rows shown would share a row of cutoff_len. Over the whole set others may join them."""
+    places = [(number, row["kept"]) for number, row in enumerate(rows) if row.get("kept")]
+    packed = pack(np.array([size for _, size in places], np.int64), cutoff_len)
+    return [[places[index][0] for index in group.tolist()] for group in packed]
 
-    Returns {"spans": [{"text", "learn"}], "tokens": [{"id", "text", "learn"}], "truncated": bool}. Raises
-    DataError when the template cannot take the row.
+
+def show_row(walked: Walked, view: View) -> dict[str, Any]:
+    """One row: {"file", "number", "problem", "kind", "spans", "tokens", "length", "kept", "truncated",
+    "cut_at"}, with "tools", "desirable" and "rejected" where it has them.
     """
-    (rendered,) = render([example], chat)
+    row: dict[str, Any] = {"file": walked.file, "number": walked.number, "problem": None}
+    if walked.example is None:
+        return row | {"problem": str(walked.problem.reason if walked.problem else ""), **_nothing()}
+    example = walked.example
+    row["kind"] = example.kind
+    if example.tools:
+        row["tools"] = [dict(tool) for tool in example.tools]
+    if example.desirable is not None:
+        row["desirable"] = example.desirable
+    if example.chosen is not None:
+        chosen = show_example(_answered(example, example.chosen), view)
+        rejected = (
+            show_example(_answered(example, example.rejected), view) if example.rejected else _nothing()
+        )
+        return row | chosen | {"rejected": rejected}
+    return row | show_example(example, view)
+
+
+def show_example(example: Example, view: View) -> dict[str, Any]:
+    """One conversation or text as spans and tokens; "problem" says why a template cannot take it."""
+    if view.chat is None:
+        return _contents(example) | {"problem": None}
+    (rendered,) = render([example], view.chat)
     if isinstance(rendered, str):
-        raise DataError(rendered)
-    batch = encode(
-        [rendered],
-        chat.tokenizer,
-        cutoff_len=data.cutoff_len,
-        mask_history=data.mask_history,
-        train_on_prompt=data.train_on_prompt,
-    )
-    ids, labels = batch.row(0)
-    tokens = [
-        {"id": token, "text": chat.tokenizer.decode([token]), "learn": label != IGNORE}
-        for token, label in zip(ids, labels, strict=True)
-    ]
-    return {"spans": _texts(rendered, data), "tokens": tokens, "truncated": bool(batch.truncated[0])}
-
-
-def _texts(rendered: Rendered, data: DataArgs) -> list[dict[str, Any]]:
+        return {**_nothing(), "problem": rendered}
+    data = view.args.data
     pieces = spans(rendered, mask_history=data.mask_history, train_on_prompt=data.train_on_prompt)
-    return [{"text": rendered.text[start:end], "learn": learn} for start, end, learn in pieces]
+    shown = {
+        **_nothing(),
+        "problem": None,
+        "spans": [{"text": rendered.text[start:end], "learn": learn} for start, end, learn in pieces],
+    }
+    return shown | (show_tokens(rendered, view) if view.tokenizer is not None else {})
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    from transformers import AutoTokenizer
+def show_tokens(rendered: Rendered, view: View) -> dict[str, Any]:
+    """All tokens of a text; those that truncation leaves out are marked."""
+    data = view.args.data
+    options = {"mask_history": data.mask_history, "train_on_prompt": data.train_on_prompt}
+    ids, labels = encode([rendered], view.tokenizer, cutoff_len=WHOLE, **options).row(0)
+    kept = _kept(rendered, view) if len(ids) > data.cutoff_len else None
+    tokens: list[dict[str, Any]] = []
+    texts = token_texts(ids, view.tokenizer)
+    for number, (token, label, (text, piece)) in enumerate(zip(ids, labels, texts, strict=True)):
+        shown: dict[str, Any] = {"id": token, "text": text, "learn": label != IGNORE}
+        if piece:
+            shown["piece"] = piece
+        if kept is not None and number not in kept:
+            shown["cut"] = True
+        tokens.append(shown)
+    cut_at = next((number for number, token in enumerate(tokens) if token.get("cut")), None)
+    return {
+        "tokens": tokens,
+        "length": len(ids),
+        "kept": len(ids) if kept is None else len(kept),
+        "truncated": kept is not None,
+        "cut_at": cut_at,
+    }
 
-    from engine.templates.chat import load_chat
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tokenizer")
-    parser.add_argument("dataset")
-    parser.add_argument("--dataset_dir", default="data")
-    parser.add_argument("--template")
-    parser.add_argument("--rows", type=int, default=2)
-    given = parser.parse_args(argv)
-    chat = load_chat(AutoTokenizer.from_pretrained(given.tokenizer), given.template)
-    for example in read_first(given.dataset, given.dataset_dir, given.rows):
-        shown = show(example, chat, DataArgs())
-        for piece in shown["spans"]:
-            print("learnt" if piece["learn"] else "      ", repr(piece["text"]))
-        num_learnt = sum(token["learn"] for token in shown["tokens"])
-        print(f"       {len(shown['tokens'])} tokens, {num_learnt} learnt\n")
-    print(*chat.notes, sep="\n")
-    return 0
+def _kept(rendered: Rendered, view: View) -> set[int]:
+    """Positions of the tokens that stay within cutoff_len."""
+    (encodings,) = _encode_texts([rendered], view.tokenizer)
+    index = _TokenIndex(rendered, encodings)
+    turns = [_token_turn(turn, index) for turn in rendered.turns]
+    windows = truncate(turns, view.args.data.cutoff_len, from_end=view.args.data.mask_history)
+    return {position for window in windows for position in window}
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _answered(example: Example, answer: Message | None) -> Example:
+    """A pair's prompt with one of its answers, as the stages that learn pairs tokenise it."""
+    assert answer is not None
+    return dataclasses.replace(example, messages=(*example.messages, answer), chosen=None, rejected=None)
+
+
+def _contents(example: Example) -> dict[str, Any]:
+    """The words alone, where no template is chosen: what is learnt is the assistant's."""
+    pieces = [(example.system, False)] if example.system else []
+    pieces += [(message.content, message.role == "assistant") for message in example.messages]
+    if example.text is not None:
+        pieces.append((example.text, True))
+    return {**_nothing(), "spans": [{"text": text, "learn": learn} for text, learn in pieces]}
+
+
+def _nothing() -> dict[str, Any]:
+    return {"spans": [], "tokens": [], "length": None, "kept": None, "truncated": False, "cut_at": None}

@@ -7,41 +7,43 @@ from typing import Any
 
 import pytest
 
+from engine.data.pieces import token_texts
 from engine.data.pipeline import load_datasets
-from engine.data.preview import main, read_first, show
-from engine.errors import DataError
-from engine.schema.data import DataArgs, TemplateArgs
-from engine.templates.chat import load_chat
+from engine.data.preview import preview
+from engine.data.view import View, open_view
+from engine.schema.data import TemplateArgs
 from tests.data.support import alpaca, write_dataset
 
 
-def test_tokens_are_the_trainers(tmp_path: Path, tokenizer: Any) -> None:
-    write_dataset(tmp_path / "data", "rows", alpaca(5))
-    data = DataArgs(dataset=("rows",), dataset_dir=str(tmp_path / "data"), cutoff_len=40)
-    train = load_datasets(data, TemplateArgs(), tokenizer, seed=1, cache_dir=tmp_path / "cache").train
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    """A folder that holds a tokenizer and the little that tells a model from any folder."""
+    where = tmp_path_factory.mktemp("models") / "tokenizer"
+    tokenizer.save_pretrained(where)
+    (where / "config.json").write_text('{"model_type": "qwen3"}')
+    return where
+
+
+def view_of(folder: Path, model: Path | None, **given: Any) -> View:
+    if model is not None:
+        given["model_name_or_path"] = str(model)
+    return open_view({"dataset": "rows", "dataset_dir": str(folder), **given})
+
+
+def test_tokens_are_the_trainers(tmp_path: Path, tokenizer: Any, model: Path) -> None:
+    folder = tmp_path / "data"
+    write_dataset(folder, "rows", alpaca(5))
+    view = view_of(folder, model, cutoff_len=40)
+    train = load_datasets(
+        view.args.data, TemplateArgs(), tokenizer, seed=1, cache_dir=tmp_path / "cache"
+    ).train
     assert train is not None
-    chat = load_chat(tokenizer)
-    examples = read_first("rows", str(tmp_path / "data"), 5)
-    for example, row in zip(examples, train, strict=True):
-        shown = show(example, chat, data)
-        assert [token["id"] for token in shown["tokens"]] == row["input_ids"]
-        assert [token["learn"] for token in shown["tokens"]] == [label != -100 for label in row["labels"]]
-    assert any(show(example, chat, data)["truncated"] for example in examples)
-
-
-def test_command(tmp_path: Path, tokenizer: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    write_dataset(tmp_path / "data", "rows", alpaca(5))
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
-    assert (
-        main([str(tmp_path / "tokenizer"), "rows", "--dataset_dir", str(tmp_path / "data"), "--rows", "1"])
-        == 0
-    )
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].strip() == repr("<|im_start|>user\nSay 0<|im_end|>\n<|im_start|>assistant\n")
-    assert lines[1].split(maxsplit=1) == ["learnt", repr("It is 0.<|im_end|>")]
-
-
-def test_no_usable_row(tmp_path: Path) -> None:
-    write_dataset(tmp_path, "rows", [{"instruction": "a", "output": ""}])
-    with pytest.raises(DataError, match='row 1, column "output": is empty'):
-        read_first("rows", str(tmp_path), 1)
+    shown = preview(view, count=10)["rows"]
+    for row, used in zip(shown, train, strict=True):
+        kept = [token for token in row["tokens"] if not token.get("cut")]
+        assert [token["id"] for token in kept] == used["input_ids"]
+        assert [token["learn"] for token in kept] == [label != -100 for label in used["labels"]]
+        assert row["kept"] == len(kept) and row["length"] == len(row["tokens"])
+        assert row["truncated"] == (row["kept"] < row["length"])
+        assert "".join(token["text"] for token in row["tokens"]) == "".join(p["text"] for p in row["spans"])
+    assert any(row["truncated"] for row in shown) and not all(row["truncated"] for row in shown)
