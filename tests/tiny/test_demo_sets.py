@@ -3,10 +3,13 @@
 import json
 
 import demo_sets
+import format_sets
 import pytest
 from transformers import AutoTokenizer
 
 ALPACA = ("identity", "alpaca_en_demo", "alpaca_zh_demo", "demo_identity", "tiny_skills", "tiny_heldout")
+
+FORMATS = ("tools_demo", "messages_demo", "pairs_demo", "labels_demo", "text_demo")
 
 
 def rows_of(repo, name):
@@ -16,8 +19,9 @@ def rows_of(repo, name):
 def test_every_registered_set_is_there_and_every_file_is_registered(repo):
     info = json.loads((repo / "data" / "dataset_info.json").read_text(encoding="utf-8"))
     files = {entry["file_name"] for entry in info.values()}
-    assert {path.name for path in (repo / "data").glob("*.json")} - {"dataset_info.json"} == files
-    assert set(info) == {*ALPACA, "chat_demo"}
+    there = {path.name for path in (repo / "data").iterdir() if path.suffix in (".json", ".jsonl", ".txt")}
+    assert there - {"dataset_info.json"} == files
+    assert set(info) == {*ALPACA, "chat_demo", *FORMATS}
 
 
 @pytest.mark.parametrize("name", ALPACA)
@@ -69,3 +73,30 @@ def test_the_demo_set_is_filled_in_and_learns_nothing_held_out(repo):
     assert "{{" not in text and demo_sets.NAME in text
     asked = {row["instruction"] for row in rows_of(repo, "tiny_heldout") if row["kind"] != "identity"}
     assert not asked & {row["instruction"] for row in rows}
+
+
+@pytest.mark.parametrize("name", ["tools_demo", "pairs_demo", "labels_demo"])
+def test_sets_of_other_formats_are_what_the_script_makes(repo, name):
+    assert rows_of(repo, name) == getattr(format_sets, name)()
+
+
+def test_sets_of_lines_are_what_the_script_makes(repo):
+    lines = (repo / "data" / "messages_demo.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == format_sets.messages_demo()
+    text = (repo / "data" / "text_demo.txt").read_text(encoding="utf-8")
+    assert text.splitlines() == format_sets.text_demo()
+
+
+def test_every_call_gives_what_the_answer_says():
+    for row in format_sets.tools_demo():
+        turns = {turn["from"]: turn["value"] for turn in row["conversations"]}
+        if "function_call" not in turns:
+            continue
+        call, result = json.loads(turns["function_call"]), json.loads(turns["observation"])
+        assert call["name"] in row["tools"]
+        assert str(result.get("result", result.get("degrees"))) in turns["gpt"]
+
+
+def test_pairs_and_labels_hold_two_different_answers():
+    assert all(row["chosen"] != row["rejected"] for row in format_sets.pairs_demo())
+    assert {row["label"] for row in format_sets.labels_demo()} == {True, False}
