@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import ArgError, UserError
 from engine.schema.arg import flatten
-from engine.schema.load import load_argv, load_mapping, read_file
+from engine.schema.load import load_argv, load_mapping, read_argv, read_file
 
 BASE = {"model_name_or_path": "m", "dataset": "d"}
 
@@ -207,6 +207,18 @@ def test_a_stray_word_is_an_error() -> None:
         ({"bf16": True, "fp16": True}, "fp16"),
         ({"packing": True, "flash_attn": "disabled"}, "packing"),
         ({"neat_packing": True, "packing": False}, "neat_packing"),
+        ({"contaminated_packing": True}, "contaminated_packing"),
+        ({"contaminated_packing": True, "packing": True, "neat_packing": True}, "contaminated_packing"),
+        ({"streaming": True}, "max_steps"),
+        ({"streaming": True, "max_steps": 5, "val_size": 0.1}, "val_size"),
+        ({"streaming": True, "max_steps": 5, "tokenized_path": "t"}, "tokenized_path"),
+        ({"streaming": True, "max_steps": 5, "group_by_length": True}, "train_sampling_strategy"),
+        ({"interleave_probs": "1.0"}, "interleave_probs"),
+        ({"interleave_probs": "0.5,0.5", "mix_strategy": "interleave_under"}, "interleave_probs"),
+        ({"interleave_probs": "0.5", "mix_strategy": "interleave_under"}, "interleave_probs"),
+        ({"interleave_probs": "much", "mix_strategy": "interleave_under"}, "interleave_probs"),
+        ({"max_bad_rows": 2.5}, "max_bad_rows"),
+        ({"tool_format": "qwen"}, "tool_format"),
         ({"mask_history": True, "train_on_prompt": True}, "mask_history"),
         ({"finetuning_type": "freeze", "freeze_trainable_layers": 0}, "freeze_trainable_layers"),
         ({"finetuning_type": "full", "adapter_name_or_path": "a"}, "adapter_name_or_path"),
@@ -240,6 +252,22 @@ def test_a_stray_word_is_an_error() -> None:
 )
 def test_rules_between_arguments(given: dict, field: str) -> None:
     assert list(problems({**BASE, **given})) == [field]
+
+
+def test_packed_samples_that_see_each_other_need_no_attention_of_ours() -> None:
+    load(packing=True, contaminated_packing=True, flash_attn="sdpa")
+
+
+def test_a_registry_may_be_given_as_an_object() -> None:
+    registry = {"mine": {"file_name": "mine.json"}}
+    assert json.loads(load(dataset_dir=registry)["dataset_dir"]) == registry
+    assert "is not a text" in problems({**BASE, "default_system": {"a": 1}})["default_system"]
+
+
+def test_words_are_read_before_they_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("learning_rate: much\n", encoding="utf-8")
+    assert read_argv("train", [str(path), "stage=bogus"]) == {"learning_rate": "much", "stage": "bogus"}
 
 
 def test_export_needs_a_place() -> None:
