@@ -1,21 +1,23 @@
 """Rendered text -> token ids and a mask of what is learnt, a batch at a time. Never changes an id to fit a
 span.
 
-The whole text is encoded at once (for named templates: from cut to cut) and answers are found by character
-offsets, so the ids are those of the plain text. A token that reaches over the border of an answer is not
-learnt.
-Try: python -m engine.data.preview data/tiny-qwen3 identity
+The whole text is encoded at once (for named templates: from cut to cut) and answers are found by position,
+so the ids are those of the plain text. A token that reaches over the border of an answer is not learnt. Text
+from the data that spells a control token is encoded as ordinary characters (engine/templates/guard.py).
+Try: tunesmith data preview identity --model_name_or_path data/tiny-qwen3
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
+from engine.data.borders import ByteBorders, OffsetBorders, Places, byte_widths, composes
+from engine.data.cut import truncate
 from engine.data.render import learnt_spans
 from engine.errors import DataError
 from engine.templates.base import Rendered, Turn
@@ -25,14 +27,18 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Rows one after another. ids: int32, learn: uint8 (0 or 1), lengths: int64 per row, truncated: bool per
-    row.
+    """Rows one after another. ids: int32, learn: uint8 (0 or 1), lengths: int64 per row, truncated and
+    guarded: bool per row (guarded: its data spelt a control token, which was encoded as ordinary characters).
+
+    kept: for each truncated row, which tokens of the whole row stay.
     """
 
     ids: np.ndarray
     learn: np.ndarray
     lengths: np.ndarray
     truncated: np.ndarray
+    guarded: np.ndarray
+    kept: Mapping[int, tuple[range, ...]]
 
     def row(self, number: int) -> tuple[list[int], list[int]]:
         """input_ids and labels of one row."""
@@ -40,6 +46,134 @@ class TokenBatch:
         window = slice(start, start + int(self.lengths[number]))
         labels = np.where(self.learn[window], self.ids[window], IGNORE)
         return self.ids[window].tolist(), labels.tolist()
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """The parts of a batch that are encoded each on its own. starts: per row, where its parts begin; texts:
+    all parts; literal: which of them are ordinary characters whatever they spell.
+    """
+
+    starts: list[tuple[int, ...]]
+    texts: list[str]
+    literal: frozenset[int]
+    guarded: np.ndarray
+
+
+class Encoder:
+    """Tokenises rows and cuts the long ones to `cutoff_len`, turn by turn. Built once, used for many batches.
+
+    Raises DataError for a tokenizer without a fast backend.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        cutoff_len: int,
+        mask_history: bool,
+        train_on_prompt: bool,
+        counts_bytes: bool = True,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.cutoff_len, self.mask_history, self.train_on_prompt = cutoff_len, mask_history, train_on_prompt
+        self._backend = _backend(tokenizer)
+        self._widths = byte_widths(self._backend) if counts_bytes else None
+
+    def __call__(self, rendered: Sequence[Rendered]) -> TokenBatch:
+        """A row may come out with nothing learnt."""
+        pieces = _split(rendered, self.tokenizer)
+        encodings = self._encode(pieces)
+        counts = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        ids = np.fromiter(chain.from_iterable(part.ids for part in encodings), np.int32, int(counts.sum()))
+        piece_ends = np.concatenate(([0], np.cumsum(counts)))
+        row_ends = piece_ends[np.cumsum([0, *map(len, pieces.starts)])]
+        places = self._places(rendered, pieces, encodings, ids, row_ends)
+        learn = self._learn(rendered, places, len(ids))
+        sizes = np.diff(row_ends)
+        truncated = sizes > self.cutoff_len
+        kept = self._kept(rendered, places, row_ends, np.flatnonzero(truncated))
+        if kept:
+            stays = np.ones(len(ids), bool)
+            for row, windows in kept.items():
+                base = row_ends[row]
+                stays[base : row_ends[row + 1]] = False
+                for window in windows:
+                    stays[base + window.start : base + window.stop] = True
+            ids, learn = ids[stays], learn[stays]
+            sizes = np.diff(np.concatenate(([0], np.cumsum(stays)))[row_ends])
+        return TokenBatch(ids, learn, sizes, truncated, pieces.guarded, kept)
+
+    def _encode(self, pieces: _Pieces) -> list[Any]:
+        """One encoding a piece. Offsets cost a fifth of the time and are made only where they are needed."""
+        by_bytes = self._widths is not None
+        encode_batch = self._backend.encode_batch_fast if by_bytes else self._backend.encode_batch
+        encodings: list[Any] = encode_batch(pieces.texts, add_special_tokens=False)
+        if pieces.literal:
+            where = sorted(pieces.literal)
+            words = self._backend.encode_batch([pieces.texts[number] for number in where])
+            for number, encoding in zip(where, words, strict=True):
+                encodings[number] = encoding
+        return encodings
+
+    def _places(
+        self,
+        rendered: Sequence[Rendered],
+        pieces: _Pieces,
+        encodings: Sequence[Any],
+        ids: np.ndarray,
+        row_ends: np.ndarray,
+    ) -> Places:
+        texts = [row.text for row in rendered]
+        first = np.cumsum([0, *map(len, pieces.starts)]).tolist()
+        counted: ByteBorders | None = None
+        rows: Sequence[int] = range(len(texts))
+        if self._widths is not None:
+            counted, rows = ByteBorders.count(
+                texts, ids, row_ends, self._widths, normalizes=composes(self._backend)
+            )
+        exact = {}
+        for row in rows:
+            numbers = range(first[row], first[row + 1])
+            parts = [encodings[n] if counted is None else self._encode_exactly(pieces, n) for n in numbers]
+            exact[row] = OffsetBorders(pieces.starts[row], len(texts[row]), parts)
+        return Places(texts, row_ends, counted, exact)
+
+    def _encode_exactly(self, pieces: _Pieces, number: int) -> Any:
+        text = pieces.texts[number]
+        return self._backend.encode(text, add_special_tokens=False)
+
+    def _learn(self, rendered: Sequence[Rendered], places: Places, size: int) -> np.ndarray:
+        edges = {
+            number: [
+                edge
+                for span in learnt_spans(
+                    row, mask_history=self.mask_history, train_on_prompt=self.train_on_prompt
+                )
+                for edge in span
+            ]
+            for number, row in enumerate(rendered)
+        }
+        borders = places.find(edges)
+        steps = np.zeros(size + 1, np.int8)
+        np.add.at(steps, borders[0::2], 1)
+        np.add.at(steps, borders[1::2], -1)
+        return np.cumsum(steps[:-1], dtype=np.int8).view(np.uint8)
+
+    def _kept(
+        self, rendered: Sequence[Rendered], places: Places, row_ends: np.ndarray, rows: np.ndarray
+    ) -> dict[int, tuple[range, ...]]:
+        kept = {}
+        for row in rows.tolist():
+            edges = [
+                edge
+                for turn in rendered[row].turns
+                for edge in (turn.start, turn.header, turn.answer, turn.stop, turn.end)
+            ]
+            found = (places.find({row: edges}) - row_ends[row]).reshape(-1, 5).tolist()
+            windows = truncate([Turn(*turn) for turn in found], self.cutoff_len, from_end=self.mask_history)
+            kept[row] = tuple(windows)
+        return kept
 
 
 def encode(
@@ -50,88 +184,18 @@ def encode(
     mask_history: bool,
     train_on_prompt: bool,
 ) -> TokenBatch:
-    """Tokenise rows and cut the long ones to `cutoff_len` turn by turn. A row may come out with nothing
-    learnt.
-    """
-    flat: list[int] = []
-    marks: list[tuple[int, int]] = []
-    lengths, truncated = [], []
-    for row, encodings in zip(rendered, _encode_texts(rendered, tokenizer), strict=True):
-        base = len(flat)
-        size = sum(len(part) for part in encodings)
-        learnt = learnt_spans(row, mask_history=mask_history, train_on_prompt=train_on_prompt)
-        index = _TokenIndex(row, encodings)
-        if size <= cutoff_len:
-            for part in encodings:
-                flat.extend(part.ids)
-            marks.extend((base + index.at(start), base + index.at(end)) for start, end in learnt)
-        else:
-            ids = [token for part in encodings for token in part.ids]
-            wanted = [False] * size
-            for start, end in learnt:
-                wanted[index.at(start) : index.at(end)] = [True] * (index.at(end) - index.at(start))
-            kept = truncate(
-                [_token_turn(turn, index) for turn in row.turns], cutoff_len, from_end=mask_history
-            )
-            for position in (position for window in kept for position in window):
-                if wanted[position]:
-                    marks.append((len(flat), len(flat) + 1))
-                flat.append(ids[position])
-        lengths.append(len(flat) - base)
-        truncated.append(size > cutoff_len)
-    learn = np.zeros(len(flat), np.uint8)
-    for start, end in marks:
-        learn[start:end] = 1
-    return TokenBatch(np.array(flat, np.int32), learn, np.array(lengths, np.int64), np.array(truncated, bool))
+    """A few rows at once, without the preparation that pays for many. The ids and masks of `Encoder`."""
+    encoder = Encoder(
+        tokenizer,
+        cutoff_len=cutoff_len,
+        mask_history=mask_history,
+        train_on_prompt=train_on_prompt,
+        counts_bytes=False,
+    )
+    return encoder(rendered)
 
 
-def truncate(turns: Sequence[Turn], cutoff_len: int, *, from_end: bool = False) -> list[range]:
-    """Which token positions of the turns stay. Turns are served in order (from the last with `from_end`)
-    while there is room.
-
-    A turn that does not fit shares its room between prompt and answer (see `share`); the prompt loses the end
-    of the user's words, never the header that calls for the answer. A later turn whose answer would vanish is
-    left out whole.
-    """
-    left = cutoff_len
-    kept: list[list[range]] = []
-    for turn in reversed(turns) if from_end else turns:
-        prompt_len, answer_len = turn.answer - turn.start, turn.end - turn.answer
-        prompt_room, answer_room = share(prompt_len, answer_len, left)
-        if kept and (answer_room == 0 or prompt_room < min(prompt_len, turn.answer - turn.header)):
-            break
-        header_start = max(turn.header, turn.answer - prompt_room)
-        words = prompt_room - (turn.answer - header_start)
-        windows = [
-            range(turn.start, turn.start + words),
-            range(header_start, turn.answer),
-            range(turn.answer, turn.answer + answer_room),
-        ]
-        kept.append(windows)
-        left -= prompt_room + answer_room
-        if left <= 0:
-            break
-    return [window for windows in (reversed(kept) if from_end else kept) for window in windows]
-
-
-def share(prompt_len: int, answer_len: int, room: int) -> tuple[int, int]:
-    """Tokens of prompt and answer that fit into `room`: the part below half the room stays whole, else both
-    shrink alike.
-    """
-    if prompt_len + answer_len <= room:
-        return prompt_len, answer_len
-    if answer_len * 2 < room:
-        kept = answer_len
-    elif prompt_len * 2 < room:
-        kept = room - prompt_len
-    else:
-        kept = room * answer_len // (prompt_len + answer_len)
-    kept = min(kept, answer_len)
-    return min(prompt_len, room - kept), kept
-
-
-def _encode_texts(rendered: Sequence[Rendered], tokenizer: Any) -> list[list[Any]]:
-    """Per row its encodings, one from cut to cut."""
+def _backend(tokenizer: Any) -> Any:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise DataError(
@@ -140,54 +204,28 @@ def _encode_texts(rendered: Sequence[Rendered], tokenizer: Any) -> list[list[Any
     # A call of the tokenizer may have left truncation or padding switched on in the shared backend.
     backend.no_truncation()
     backend.no_padding()
+    return backend
+
+
+def _split(rendered: Sequence[Rendered], tokenizer: Any) -> _Pieces:
+    forged: dict[int, tuple[tuple[int, int], ...]] = {}
+    starts: list[tuple[int, ...]] = []
     texts: list[str] = []
-    for row in rendered:
-        bounds = (0, *row.cuts, len(row.text))
-        texts.extend(row.text[start:end] for start, end in pairwise(bounds))
-    encodings = iter(backend.encode_batch(texts, add_special_tokens=False))
-    return [[next(encodings) for _ in range(len(row.cuts) + 1)] for row in rendered]
-
-
-class _TokenIndex:
-    """Character position -> index of the first token that begins there or later."""
-
-    def __init__(self, row: Rendered, encodings: Sequence[Any]) -> None:
-        self._length = len(row.text)
-        self._starts = (0, *row.cuts)
-        self._encodings = encodings
-
-    def at(self, position: int) -> int:
-        index = 0
-        ends = (*self._starts[1:], self._length)
-        for start, end, encoding in zip(self._starts, ends, self._encodings, strict=True):
-            if position < end:
-                return index + (
-                    _first_token(encoding, position - start, end - start) if position > start else 0
-                )
-            index += len(encoding)
-        return index
-
-
-def _first_token(encoding: Any, position: int, length: int) -> int:
-    """Some characters have no token (dropped blanks), some have several: walk on until a token begins at or
-    after.
-    """
-    token = None
-    while token is None and position < length:
-        token = encoding.char_to_token(position)
-        position += token is None
-    if token is None:
-        return len(encoding)
-    offsets = None
-    while token < len(encoding):
-        offsets = encoding.token_to_chars(token)
-        if offsets is None or offsets[0] >= position:
-            break
-        token += 1
-    return int(token)
-
-
-def _token_turn(turn: Turn, index: _TokenIndex) -> Turn:
-    """The same borders counted in tokens."""
-    start, header, answer = index.at(turn.start), index.at(turn.header), index.at(turn.answer)
-    return Turn(start, header, answer, index.at(turn.stop), index.at(turn.end))
+    literal: set[int] = set()
+    for number, row in enumerate(rendered):
+        text, bounds = row.text, (0, *row.cuts)
+        ranges = forged.get(number, ()) if forged else ()
+        if ranges:
+            edges = {edge for span in ranges for edge in span if edge < len(text)}
+            bounds = tuple(sorted({*bounds, *edges}))
+        starts.append(bounds)
+        if len(bounds) == 1:
+            texts.append(text)
+            continue
+        for start, end in pairwise((*bounds, len(text))):
+            if any(first <= start < last for first, last in ranges):
+                literal.add(len(texts))
+            texts.append(text[start:end])
+    guarded = np.zeros(len(rendered), bool)
+    guarded[list(forged)] = True
+    return _Pieces(starts, texts, frozenset(literal), guarded)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.data.render import render, spans
-from engine.data.tokenize import TokenBatch, encode, share, truncate
+from engine.data.cut import share, truncate
+from engine.data.tokenize import TokenBatch, encode
 from engine.templates.base import Rendered, Turn
 from engine.templates.chat import load_chat
 from tests.data.support import build_tokenizer, conversation, learnt_text
@@ -26,7 +27,7 @@ def tokens_of(tokenizer: Any, example: Any, template: str | None = None, **optio
 
 def test_every_answer_is_learnt_with_its_stop_but_not_the_line_break(tokenizer: Any) -> None:
     ids, labels = tokens_of(tokenizer, FOUR).row(0)
-    assert ids == tokenizer.apply_chat_template(FOUR.to_chat(), return_dict=False)
+    assert ids == tokenizer.apply_chat_template(FOUR.to_conversation().messages, return_dict=False)
     assert learnt_text(tokenizer, labels) == "Hello there<|im_end|>A small model<|im_end|>"
     assert labels[-1] == -100
     assert tokenizer.decode(ids[-1]) == "\n"
@@ -188,4 +189,4 @@ def test_a_batch_is_its_rows_one_after_another(tokenizer: Any) -> None:
 def test_truncation_left_switched_on_by_another_call_does_not_leak(tokenizer: Any) -> None:
     tokenizer("a long text " * 50, truncation=True, max_length=5, padding="max_length")
     ids, _ = tokens_of(tokenizer, FOUR).row(0)
-    assert ids == tokenizer.apply_chat_template(FOUR.to_chat(), return_dict=False)
+    assert ids == tokenizer.apply_chat_template(FOUR.to_conversation().messages, return_dict=False)
