@@ -1,28 +1,50 @@
-"""Named chat formats as data (families/*.json), and the one function that renders them. No torch, no
-tokenizer.
+"""Conversations in a named chat format as text: the shapes every template speaks, and the functions that
+render turns (`render_turns` for training, `render_prompt` for inference) and read an answer back. No torch,
+no tokenizer.
 
-A format is a few lists of pieces: text with {{content}}, a special token of the tokenizer ({"special":
-"eos_token"}, left out where the tokenizer has none) or a fixed token ({"token": "..."}). `render_turns`
-strings them together.
+The formats' facts are in forms.py and families/*.json, how tools are written in tools/.
 Try: python -m engine.templates.base qwen3
 """
 
 from __future__ import annotations
 
-import difflib
-import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from engine.errors import UserError
+from engine.templates.forms import (
+    CONTENT,
+    REASONING,
+    Format,
+    Piece,
+    list_templates,
+    load_template,
+)
+from engine.templates.tools import Data, Tool, ToolFormat, list_tool_formats, load_tool_format
+from engine.templates.turns import Call, TurnIn, split_messages
 
-FAMILIES = Path(__file__).parent / "families"
-CONTENT = "{{content}}"
-REASONING = ("reasoning", "reasoning_close_tag_only")
-Piece = str | Mapping[str, str]
+__all__ = [
+    "CONTENT",
+    "REASONING",
+    "Answer",
+    "Call",
+    "Conversation",
+    "Format",
+    "Piece",
+    "Rendered",
+    "Turn",
+    "TurnIn",
+    "list_templates",
+    "list_tool_formats",
+    "load_template",
+    "load_tool_format",
+    "parse_answer",
+    "render_prompt",
+    "render_turns",
+    "split_messages",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +79,8 @@ class Turn:
 class Rendered:
     """A conversation as text. Tokenisation restarts at each of `cuts`: named formats keep the tokens of a
     prompt and of its answer apart, as they are at inference. `contents` are the ascending (start, end) ranges
-    that came from the data: the user's words, system text, tool results, answers, arguments of calls.
+    that came from the data: the user's words, system text, tools, tool results, answers, arguments of calls.
+    Thought words and the words around calls are not among them.
     """
 
     text: str
@@ -66,188 +89,251 @@ class Rendered:
     contents: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True)
-class Format:
-    """The facts of one named chat format. Field names follow the data files."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said, taken apart."""
 
-    name: str
-    family: str = "chat"
-    prefix: tuple[Piece, ...] = ()
-    system: tuple[Piece, ...] = (CONTENT,)
-    user: tuple[Piece, ...] = (CONTENT,)
-    assistant: tuple[Piece, ...] = (CONTENT,)
-    observation: tuple[Piece, ...] = (CONTENT,)
-    function: tuple[Piece, ...] = (CONTENT,)
-    default_system: str = ""
-    stop_words: tuple[str, ...] = ()
-    thought_words: tuple[str, ...] = ("<think>\n", "\n</think>\n\n")
-    tool_call_words: tuple[str, ...] = ("<tool_call>", "</tool_call>")
-    tool_format: str = "default"
-    eos_only_at_end: bool = False
-    stop_word_becomes_eos: bool = False
-    replace_chat_template: bool = False
-    media: str | None = None
-
-    @property
-    def empty_thought(self) -> str:
-        opening, closing = self.thought_words
-        return closing if self.family == "reasoning_close_tag_only" else opening + closing
-
-
-def list_templates() -> list[str]:
-    """Every name that `load_template` accepts, sorted."""
-    return sorted(name for path in FAMILIES.glob("*.json") for name in _read_family(path))
-
-
-def load_template(name: str) -> Format:
-    """The format called `name`. Raises UserError with the nearest names."""
-    for path in sorted(FAMILIES.glob("*.json")):
-        facts = _read_family(path).get(name)
-        if facts is not None:
-            values: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()
-            }
-            return Format(name=name, **values)
-    known = list_templates()
-    near = difflib.get_close_matches(name, known, 3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known names: {', '.join(known)}"
-    raise UserError(f"template: {name!r} is not a known chat template; {hint}")
-
-
-def _read_family(path: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
+    content: str
+    thought: str = ""
+    calls: tuple[Call, ...] = ()
 
 
 def render_turns(
     form: Format,
-    turns: Sequence[tuple[str, str]],
+    turns: Sequence[TurnIn | tuple[str, str]],
     *,
     system: str = "",
+    tools: Sequence[Tool] = (),
+    tool_format: str | None = None,
     specials: Mapping[str, str | None],
     thinking: bool | None = True,
     discard_history: bool = False,
 ) -> Rendered:
-    """Text and positions of (prompt, answer) pairs.
+    """Text and positions of prompts and their answers.
 
-    specials maps bos_token and eos_token to the tokenizer's text or None. thinking: None lets each answer
-    decide, False takes thoughts out, and in both cases an answer without thoughts gets an empty one in its
-    prompt (learnt when True). discard_history: answers before the last lose their thoughts and get none.
+    specials maps bos_token and eos_token to the tokenizer's text or None. tool_format replaces the format's
+    own. thinking: None lets each answer decide, False takes thoughts out, and in both cases an answer without
+    thoughts gets an empty one in its prompt (learnt when True). discard_history: answers before the user's
+    last words lose their thoughts and get none.
     """
-    out = _Writer(specials)
+    out = _Writer(form, specials, load_tool_format(tool_format or form.tool_format))
+    inputs = [TurnIn(*turn) for turn in turns]
+    opens = _last_question(inputs)
     positions = []
-    for number, (prompt, answer) in enumerate(turns):
+    for number, turn in enumerate(inputs):
         start = out.length
-        last = number == len(turns) - 1
-        header = _write_prompt(out, form, prompt, system or form.default_system, first=number == 0)
-        before, inside, answer = _place_thought(form, answer, thinking, bare=discard_history and not last)
-        out.write(before)
-        out.cut()
-        begin = out.length
-        stop = _write_answer(out, form, inside, answer, ends=last and form.eos_only_at_end)
-        positions.append(Turn(start, header, begin, stop, out.length))
-    return Rendered("".join(out.parts), tuple(positions), out.inner_cuts())
+        header = _write_prompt(out, turn, system, tools, first=number == 0)
+        bare = discard_history and number < opens
+        answer, stop = _write_answer(out, turn, thinking, bare=bare, last=number == len(inputs) - 1)
+        positions.append(Turn(start, header, answer, stop, out.length))
+    return out.rendered(tuple(positions))
 
 
 def render_prompt(
     form: Format,
-    turns: Sequence[tuple[str, str]],
-    question: str,
+    turns: Sequence[TurnIn | tuple[str, str]],
+    question: TurnIn | str,
     *,
     system: str = "",
+    tools: Sequence[Tool] = (),
+    tool_format: str | None = None,
     specials: Mapping[str, str | None],
     thinking: bool | None = True,
+    discard_history: bool = True,
 ) -> Rendered:
-    """The text a model is given to answer `question` after the finished `turns`; earlier thoughts are left
-    out.
+    """The text a model is given to answer `question` (the user's words, or tool results) after the finished
+    `turns`: what `render_turns` writes before such an answer.
     """
-    out = _Writer(specials)
-    for number, (prompt, answer) in enumerate((*turns, (question, None))):
-        _write_prompt(out, form, prompt, system or form.default_system, first=number == 0)
-        if answer is not None:
-            out.cut()
-            _write_answer(out, form, "", _place_thought(form, answer, thinking, bare=True)[2], ends=False)
+    out = _Writer(form, specials, load_tool_format(tool_format or form.tool_format))
+    asked = TurnIn(question) if isinstance(question, str) else question
+    inputs = [*(TurnIn(*turn) for turn in turns), asked]
+    opens = _last_question(inputs)
+    for number, turn in enumerate(inputs):
+        _write_prompt(out, turn, system, tools, first=number == 0)
+        if number < len(inputs) - 1:
+            _write_answer(out, turn, thinking, bare=discard_history and number < opens, last=False)
     if form.family in REASONING and not thinking:
         out.write(form.empty_thought)
-    return Rendered("".join(out.parts), (), out.inner_cuts())
+    return out.rendered(())
+
+
+def parse_answer(
+    form: Format,
+    text: str,
+    *,
+    tools: Sequence[Tool] = (),
+    tool_format: str | None = None,
+    specials: Mapping[str, str | None] | None = None,
+) -> Answer:
+    """A model's answer (its stop taken off) as content, thought and calls. What is malformed stays text.
+
+    tools: the declared types of arguments that a format writes as bare text.
+    """
+    out = _Writer(form, specials or {}, load_tool_format(tool_format or form.tool_format))
+    head = out.text_of(form.assistant).partition(CONTENT)[0]
+    opening, closing = (word.strip() for word in form.thought_words)
+    before, found, rest = text.partition(closing)
+    ahead, opened, inside = before.partition(opening)
+    thought = ""
+    if found and not ahead.strip() and opened:
+        thought, text = inside.strip("\n"), rest.lstrip("\n")
+    elif found and not opened and form.family == "reasoning_close_tag_only":
+        thought, text = before.strip("\n"), rest.lstrip("\n")
+    calls, words = out.tools.parse_calls(text, tools)
+    if calls and form.function != form.assistant:
+        # What surrounds calls, as mistral's [TOOL_CALLS], may have been decoded or not.
+        for fixed in out.text_of(form.function).split(CONTENT):
+            words = words.removesuffix(fixed) if fixed.strip() in words else words
+    return Answer(words.removeprefix(head), thought, tuple(calls))
 
 
 class _Writer:
-    """Pieces written one after another, with the places where tokenisation restarts."""
+    """Parts written one after another, where tokenisation restarts, and which of them are data."""
 
-    def __init__(self, specials: Mapping[str, str | None]) -> None:
+    def __init__(self, form: Format, specials: Mapping[str, str | None], tools: ToolFormat) -> None:
+        self.form = form
         self.specials = specials
+        self.tools = tools
         self.parts: list[str] = []
         self.cuts: list[int] = []
+        self.contents: list[tuple[int, int]] = []
         self.length = 0
 
-    def write(self, text: str) -> None:
-        self.parts.append(text)
-        self.length += len(text)
+    def write(self, part: str) -> None:
+        start = self.length
+        self.parts.append(part)
+        self.length += len(part)
+        if part and isinstance(part, Data):
+            if self.contents and self.contents[-1][1] == start:
+                start = self.contents.pop()[0]
+            self.contents.append((start, self.length))
 
     def cut(self) -> None:
         """Here the tokens of what comes next begin anew."""
         if self.length > (self.cuts[-1] if self.cuts else 0):
             self.cuts.append(self.length)
 
-    def inner_cuts(self) -> tuple[int, ...]:
-        """Cuts with text on both sides."""
-        return tuple(cut for cut in self.cuts if cut < self.length)
+    def rendered(self, turns: tuple[Turn, ...]) -> Rendered:
+        cuts = tuple(cut for cut in self.cuts if cut < self.length)
+        return Rendered("".join(self.parts), turns, cuts, tuple(self.contents))
 
-    def text_of(self, piece: Piece) -> str:
-        """Fixed text of a piece; "" for a special token that the tokenizer lacks."""
-        if isinstance(piece, str):
-            return piece
-        if "token" in piece:
-            return piece["token"]
-        name = piece["special"]
+    def text_of(self, pieces: Sequence[Piece]) -> str:
+        """Fixed text of pieces; a special token that the tokenizer lacks is left out."""
+        return "".join(
+            piece if isinstance(piece, str) else piece.get("token") or self._special(piece["special"])
+            for piece in pieces
+        )
+
+    def _special(self, name: str) -> str:
         return (self.specials.get(name) or "") if name.endswith("_token") else name
 
-    def write_pieces(self, pieces: Sequence[Piece], content: str) -> int:
+    def write_pieces(self, pieces: Sequence[Piece], content: Sequence[str]) -> int:
         """Write all; returns where the content ended (the start when no piece takes content)."""
         end = self.length
-        for piece in pieces:
-            text = self.text_of(piece)
-            head, found, _ = text.partition(CONTENT)
-            if found:
-                end = self.length + len(head) + len(content)
-                text = text.replace(CONTENT, content)
-            self.write(text)
+        for number, fixed in enumerate(self.text_of(pieces).split(CONTENT)):
+            if number:
+                for part in content:
+                    self.write(part)
+                end = self.length
+            if fixed:
+                self.write(fixed)
         return end
 
 
-def _write_prompt(out: _Writer, form: Format, prompt: str, system: str, *, first: bool) -> int:
-    """The user's turn up to where the answer begins. Returns where the user's words end."""
+def _last_question(turns: Sequence[TurnIn]) -> int:
+    """Number of the last turn that answers the user: thoughts from there on belong to one chain of calls."""
+    return max((number for number, turn in enumerate(turns) if not turn.results), default=0)
+
+
+def _write_prompt(out: _Writer, turn: TurnIn, system: str, tools: Sequence[Tool], *, first: bool) -> int:
+    """What is asked, up to where the answer begins. Returns where the user's words or the results end."""
     out.cut()
+    form = out.form
+    lead: list[str] = []
     if first:
-        out.write_pieces(form.prefix, "")
-        if system and form.family == "system_in_first_user":
-            prompt = "".join(out.text_of(piece) for piece in form.system).replace(CONTENT, system) + prompt
-        elif system:
-            out.write_pieces(form.system, system)
-    return out.write_pieces(form.user, prompt)
+        out.write_pieces(form.prefix, ())
+        content = _system_parts(out, system, tools)
+        if content and form.family == "system_in_first_user":
+            before, *rest = out.text_of(form.system).split(CONTENT)
+            lead = [before, *(part for fixed in rest for part in (*content, fixed))]
+        elif content:
+            out.write_pieces(form.system, content)
+    if not turn.results:
+        return out.write_pieces(form.user, [*lead, Data(turn.prompt)])
+    between = out.text_of(form.between_results)
+    results = [part for result in turn.results for part in (between, Data(result))]
+    return out.write_pieces(form.observation, results[1:])
 
 
-def _write_answer(out: _Writer, form: Format, thought: str, answer: str, *, ends: bool) -> int:
-    """The assistant's turn. Returns where the learnt text ends: behind its stop, before any line breaks."""
-    out.write(thought)
-    pattern = "".join(out.text_of(piece) for piece in form.assistant)
-    tail = pattern.rpartition(CONTENT)[2]
-    whole = pattern.replace(CONTENT, answer)
+def _system_parts(out: _Writer, system: str, tools: Sequence[Tool]) -> list[str]:
+    form = out.form
+    parts: list[str] = [Data(system)] if system else [form.default_system] if form.default_system else []
+    if tools:
+        described = out.tools.describe(tools)
+        if not parts and form.family == "chat_strip_tools_newlines":
+            described[0] = described[0].lstrip("\n")
+        parts += described
+    return parts
+
+
+def _write_answer(
+    out: _Writer, turn: TurnIn, thinking: bool | None, *, bare: bool, last: bool
+) -> tuple[int, int]:
+    """The assistant's turn. Returns where the learnt text begins and ends: behind its stop, before any line
+    breaks.
+    """
+    form = out.form
+    before, inside, answer = _place_thought(form, _with_thought(form, turn), thinking, bare=bare)
+    out.write(before)
+    out.cut()
+    begin = out.length
+    out.write(inside)
+    if turn.calls and form.function != form.assistant:
+        _write_words_before_calls(out, answer)
+        content = out.tools.write_calls(turn.calls)
+    else:
+        content = _answer_parts(form, answer)
+        if turn.calls:
+            said = _split_thought(form, answer)[1]
+            content += [out.tools.lead if said else "", *out.tools.write_calls(turn.calls)]
+    head, _, tail = out.text_of(form.function if turn.calls else form.assistant).partition(CONTENT)
+    for part in (head, *content):
+        out.write(part)
     eos = out.specials.get("eos_token")
     # Stops are looked for behind the content only, so that an answer may mention them.
     found = [(tail.index(word), len(word)) for word in (*form.stop_words, eos) if word and word in tail]
     learnt = sum(min(found)) if found else len(tail.rstrip()) or len(tail)
-    cut = len(whole) - len(tail) + learnt
-    out.write(whole[:cut])
+    out.write(tail[:learnt])
     out.cut()
     stop = out.length
-    out.write(whole[cut:])
-    if ends and eos:
+    out.write(tail[learnt:])
+    if last and form.eos_only_at_end and eos:
         # Such formats close no turn, or close it with words that do not stop a model; the end token does.
         out.write(eos)
         stop = stop if found else out.length
-    return stop
+    return begin, stop
+
+
+def _write_words_before_calls(out: _Writer, answer: str) -> None:
+    """Where calls are not written like an answer, what is thought and said stands ahead of them, the words as
+    an answer begins.
+    """
+    thought, words = _split_thought(out.form, answer)
+    head = out.text_of(out.form.assistant).partition(CONTENT)[0] if words else ""
+    for part in (*_answer_parts(out.form, thought), head, *_answer_parts(out.form, words)):
+        out.write(part)
+
+
+def _with_thought(form: Format, turn: TurnIn) -> str:
+    """The answer's words with the thought kept apart written before them. Line breaks at the thought's ends
+    are dropped where the format's words bring their own.
+    """
+    if not turn.thought:
+        return turn.answer
+    opening, closing = form.thought_words
+    thought = turn.thought.lstrip("\n") if opening.endswith("\n") else turn.thought
+    thought = thought.rstrip("\n") if closing.startswith("\n") else thought
+    return opening + thought + closing + turn.answer
 
 
 def _place_thought(form: Format, answer: str, thinking: bool | None, *, bare: bool) -> tuple[str, str, str]:
@@ -269,6 +355,39 @@ def _without_thought(form: Format, answer: str) -> str:
     return before + rest.partition(closing)[2].lstrip("\n")
 
 
+def _split_thought(form: Format, answer: str) -> tuple[str, str]:
+    """(thought with its words, the rest) of an answer."""
+    opening, closing = (word.strip() for word in form.thought_words)
+    at = answer.find(closing, max(answer.find(opening), 0))
+    if opening not in answer or at < 0:
+        return "", answer
+    words = answer[at + len(closing) :].lstrip("\n")
+    return answer[: len(answer) - len(words)], words
+
+
+def _answer_parts(form: Format, answer: str) -> list[str]:
+    """An answer as parts from the data and the format's own words in it: those around its first thought, and
+    those around calls.
+    """
+    if not answer:
+        return []
+    parts: list[str] = []
+    thought, words = _split_thought(form, answer)
+    if thought:
+        before, opening, rest = _cut_out(thought, form.thought_words[0])
+        inside, closing, after = _cut_out(rest, form.thought_words[1])
+        parts += [Data(before), opening, Data(inside), closing, Data(after)]
+    if not any(word in words for word in form.tool_call_words):
+        return [*parts, Data(words)]
+    pieces = re.split("|".join(f"({re.escape(word)})" for word in form.tool_call_words), words)
+    return parts + [piece if piece in form.tool_call_words else Data(piece) for piece in pieces if piece]
+
+
+def _cut_out(text: str, word: str) -> tuple[str, str, str]:
+    """Text before `word`, the word, text behind; the word without its line breaks where it stands bare."""
+    return text.partition(word if word in text else word.strip())
+
+
 if __name__ == "__main__":
     chosen = load_template(sys.argv[1] if len(sys.argv) > 1 else "chatml")
     shown = render_turns(
@@ -277,7 +396,6 @@ if __name__ == "__main__":
         system="S",
         specials={"bos_token": "<BOS>", "eos_token": "<EOS>"},
     )
-    position = 0
     for turn in shown.turns:
         print(
             f"prompt {shown.text[turn.start : turn.answer]!r}\nlearnt {shown.text[turn.answer : turn.stop]!r}"
