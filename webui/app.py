@@ -83,11 +83,12 @@ def build_app(args: WebuiArgs) -> FastAPI:
     from fastapi import FastAPI
     from starlette.middleware.gzip import GZipMiddleware
 
-    from webui import api, guard, page, slim, static_files, text, theme
+    from webui import api, data_api, guard, page, slim, static_files, text, theme
 
     options = args.webui
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, exception_handlers=api.error_handlers())
     app.include_router(api.build_router())
+    app.include_router(data_api.build_router())
     app.router.routes.append(static_files.texts_script("/studio/texts.js"))
     app.mount("/studio/static", static_files.Static(directory=STATIC))
     i18n = text.i18n()
@@ -144,14 +145,14 @@ def build_blocks(args: WebuiArgs, i18n: gr.I18n) -> gr.Blocks:
     """The page: the bar, and one tab a page module."""
     import gradio as gr
 
-    from webui.pages import chat, evaluate, export, jobs, train
+    from webui.pages import chat, data, evaluate, export, jobs, train
     from webui.studio import Studio
 
     with gr.Blocks(title="Tunesmith", analytics_enabled=False, fill_width=True) as demo:
         gr.HTML("<tune-bar></tune-bar>", elem_id="ts-top", js_on_load=None, apply_default_css=False)
         with gr.Tabs(elem_id="ts-nav") as tabs:
             studio = Studio(args=args, i18n=i18n, demo=demo, tabs=tabs)
-            for module in (train, jobs, chat, evaluate, export):
+            for module in (train, jobs, chat, evaluate, export, data):
                 with gr.Tab(i18n(f"bar.{module.TAB}"), id=module.TAB, elem_id=f"tab-{module.TAB}"):
                     module.build(studio)
     return demo

@@ -31,9 +31,11 @@ def build_head(facts: Mapping[str, Any]) -> str:
         '<script src="studio/static/boot.js"></script>\n'
         '<link rel="stylesheet" href="studio/static/studio.css">\n'
         '<link rel="stylesheet" href="studio/static/form.css">\n'
+        '<link rel="stylesheet" href="studio/static/data.css">\n'
         '<link rel="icon" type="image/svg+xml" href="studio/static/icon.svg">\n'
         '<script type="module" src="studio/static/studio.js"></script>\n'
         '<script type="module" src="studio/static/form.js"></script>\n'
+        '<script type="module" src="studio/static/data.js"></script>\n'
     )
 
 

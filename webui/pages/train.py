@@ -101,6 +101,7 @@ def build(studio: Studio) -> None:
     job_actions.connect(form, preview, start, stop)
     argument_files.connect(form, preview, files, redraw)
     job_actions.when_shown(TAB, show_steps, preview, [steps])
+    studio.parts["train"] = form
 
 
 def first_values() -> dict[str, Any]:

@@ -1,0 +1,83 @@
+// <tune-data>: the Data page. The list of datasets on the left; on the right one of them, or the adding of another.
+// Gradio may take the element out and put a new one in at any time; what it shows is kept in data_state.js.
+
+import { AddDataset } from "./data_add.js";
+import { ask, choices } from "./data_calls.js";
+import { DatasetList } from "./data_list.js";
+import { remember, state, takeOver } from "./data_state.js";
+import { DatasetView } from "./data_view.js";
+import { el, toast } from "./dom.js";
+import { t } from "./text.js";
+
+class DataPage extends HTMLElement {
+  connectedCallback() {
+    this.adding = null;
+    this.onlanguage = () => {
+      this.#build();
+      this.#load();
+    };
+    window.addEventListener("tunesmith:language", this.onlanguage);
+    this.#build();
+    this.#start();
+    // The tab was opened again: files may have changed. While it is closed nothing is asked.
+    this.sight = new IntersectionObserver(([entry]) => {
+      if (entry.isIntersecting && this.seen === false) this.#load();
+      this.seen = entry.isIntersecting;
+    });
+    this.sight.observe(this);
+  }
+
+  disconnectedCallback() {
+    window.removeEventListener("tunesmith:language", this.onlanguage);
+    this.sight.disconnect();
+  }
+
+  #build() {
+    this.list = new DatasetList((entry, byHand) => this.#open(entry, byHand), () => this.#add());
+    this.view = new DatasetView();
+    this.empty = el("section", { className: "ts-card td-view" }, el("div", { className: "empty" }, el("h3", {}, t("data.empty_title")), el("p", {}, t("data.empty_body"))));
+    this.side = el("div", { className: "td-side" }, this.adding?.element ?? this.empty);
+    this.replaceChildren(this.list.element, this.side);
+  }
+
+  async #start() {
+    const { models, settings } = await choices();
+    state.models = models;
+    takeOver(settings);
+    state.settings.model_name_or_path ||= models[0] ?? "";
+    remember();
+    this.#build();
+    await this.#load();
+    const { templates } = await ask("templates");
+    state.templates = templates ?? [];
+    this.view.settings.offerChoices();
+  }
+
+  #load(choose) {
+    return this.list.load({ choose });
+  }
+
+  #open(entry, byHand) {
+    if (this.adding?.element.isConnected && !byHand) return; // a file that is being added stays in sight
+    this.side.replaceChildren(entry ? this.view.element : this.empty);
+    if (entry) this.view.open(entry);
+  }
+
+  #add() {
+    this.adding ??= new AddDataset(
+      (name) => {
+        this.adding = null;
+        toast(t("data.registered", { name }));
+        this.#load(name);
+      },
+      () => {
+        this.adding = null;
+        this.#load();
+      },
+    );
+    this.side.replaceChildren(this.adding.element);
+    this.adding.focus();
+  }
+}
+
+customElements.define("tune-data", DataPage);

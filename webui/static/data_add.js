@@ -1,0 +1,157 @@
+// Adding a dataset: upload a file, see what it was taken for, say which column is what while an example follows, register.
+
+import { Latest, ask, discard, upload } from "./data_calls.js";
+import { textField } from "./data_fields.js";
+import { exampleCard } from "./data_example.js";
+import { Mapping } from "./data_mapping.js";
+import { Preview, problemLines } from "./data_preview.js";
+import { Settings } from "./data_settings.js";
+import { remember, settingArguments, state } from "./data_state.js";
+import { fileSize } from "./data_view.js";
+import { el, setText } from "./dom.js";
+import { formatCount, t } from "./text.js";
+
+const DELAY_MS = 150;
+
+export class AddDataset {
+  /** `ondone(name)`: registered; `onclose()`: given up. */
+  constructor(ondone, onclose) {
+    this.ondone = ondone;
+    this.uploaded = null;
+    const close = el("button", { type: "button", className: "td-button", onclick: () => this.close(onclose) }, t("data.cancel"));
+    const head = el("div", { className: "td-head" }, el("h2", {}, t("data.add_title")), close);
+    this.drop = this.#buildDrop();
+    this.error = el("div", { className: "note bad", id: "td-file-error", role: "alert", hidden: true });
+    this.steps = el("div", { className: "td-steps" });
+    this.element = el("section", { className: "ts-card td-view td-adding" }, head, this.drop, this.error, this.steps);
+  }
+
+  /** Leave nothing behind. */
+  close(then) {
+    if (this.uploaded) discard(this.uploaded.upload);
+    this.uploaded = null;
+    then();
+  }
+
+  focus() {
+    this.input.focus();
+  }
+
+  #buildDrop() {
+    this.input = el("input", { type: "file", id: "td-file", accept: ".json,.jsonl,.csv,.tsv,.txt,.parquet,.arrow,.gz" });
+    this.input.addEventListener("change", () => this.input.files[0] && this.#send(this.input.files[0]));
+    this.words = el("span", { className: "words" }, el("b", {}, t("data.drop")), el("small", {}, t("data.drop_kinds")));
+    this.bar = el("b");
+    this.progress = el("span", { className: "pbar", role: "progressbar", "aria-label": t("data.uploading"), hidden: true }, this.bar);
+    const drop = el("label", { className: "td-drop", htmlFor: "td-file" }, this.input, this.words, this.progress);
+    const over = (event, on) => {
+      event.preventDefault();
+      drop.classList.toggle("over", on);
+    };
+    drop.addEventListener("dragover", (event) => over(event, true));
+    drop.addEventListener("dragleave", (event) => over(event, false));
+    drop.addEventListener("drop", (event) => {
+      over(event, false);
+      if (event.dataTransfer.files[0]) this.#send(event.dataTransfer.files[0]);
+    });
+    return drop;
+  }
+
+  async #send(file) {
+    if (this.uploaded) discard(this.uploaded.upload);
+    this.uploaded = null;
+    this.steps.replaceChildren();
+    this.#say(null);
+    this.#describe(file.name, fileSize(file.size));
+    this.progress.hidden = false;
+    const answer = await upload(file, (share) => {
+      this.bar.style.width = `${100 * share}%`;
+      this.progress.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+    });
+    if (answer.error) {
+      this.progress.hidden = true;
+      this.input.value = ""; // the same file may be chosen again once it is mended
+      this.#say(answer);
+      return;
+    }
+    this.uploaded = answer;
+    const detected = await ask("detect", { upload: answer.upload, dataset_dir: state.dataset_dir || "data" });
+    this.progress.hidden = true;
+    this.input.value = "";
+    if (this.uploaded !== answer) return; // another file was chosen meanwhile
+    if (detected.error) this.#say(detected);
+    else this.#map(detected);
+  }
+
+  #describe(name, ...facts) {
+    this.words.replaceChildren(el("b", {}, name), el("small", {}, facts.filter(Boolean).join(" · ")));
+    this.drop.classList.add("filled");
+  }
+
+  #say(answer) {
+    this.error.hidden = !answer;
+    if (answer) this.error.replaceChildren(el("p", {}, answer.error), ...problemLines(answer.problems));
+  }
+
+  #map(detected) {
+    const rows = detected.rows === null || detected.rows === undefined ? "" : t("data.rows_count", { count: formatCount(detected.rows) });
+    this.#describe(this.uploaded.name, fileSize(this.uploaded.size), rows, t("data.replace"));
+    this.mapping = new Mapping({ ...detected, found: detected.found ?? [] }, () => this.#later());
+    this.settings = new Settings(() => (remember(), this.preview.refresh()), { prefix: "td-new" });
+    this.examples = el("div", { className: "td-examples" });
+    this.wrong = el("div", { className: "note bad", role: "alert", hidden: true });
+    const question = () => ({ upload: this.uploaded.upload, dataset_dir: state.dataset_dir || "data", entry: this.mapping.entry(), ...settingArguments() });
+    this.preview = new Preview(() => (this.uploaded && this.settings.ready() ? question() : null), { onError: (answer) => this.settings.mark(answer) || this.mapping.mark(answer), rows: 3 });
+    this.latest = new Latest("map", (answer) => this.#showExamples(answer), (busy) => this.examples.classList.toggle("busy", busy));
+    const guess = el("p", { className: "td-said" }, t("data.detected", { format: t(`data.format_${this.mapping.formatting}`) }));
+    if (detected.problem) setText(guess, detected.problem);
+    this.name = textField(t("data.name"), detected.name ?? "", () => this.name.setError(""), { id: "td-name", help: t("data.name_help"), wide: true });
+    this.go = el("button", { type: "button", className: "td-button primary", id: "td-register", onclick: () => this.#register() }, t("data.register"));
+    const left = el("div", { className: "td-step" }, el("h3", {}, t("data.step_map")), guess, this.mapping.element);
+    const right = el("div", { className: "td-step" }, el("h3", {}, t("data.step_example")), this.wrong, this.examples);
+    const tokens = el("div", { className: "td-step" }, el("h3", {}, t("data.view_tokens")), this.settings.element, this.preview.element);
+    const end = el("div", { className: "td-step td-end" }, this.name.element, this.go);
+    this.steps.replaceChildren(el("div", { className: "td-two" }, left, right), tokens, end);
+    this.#changed();
+  }
+
+  #later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#changed(), DELAY_MS);
+  }
+
+  #changed() {
+    if (!this.uploaded) return;
+    this.latest.ask({ upload: this.uploaded.upload, entry: this.mapping.entry(), count: 2 });
+    this.preview.refresh({ fromStart: true });
+  }
+
+  #showExamples(answer) {
+    const beside = this.mapping.mark(answer.error ? answer : null);
+    const problems = answer.error ? [] : (answer.problems ?? []);
+    this.wrong.hidden = (!answer.error || beside) && !problems.length;
+    this.wrong.replaceChildren(...(answer.error ? [el("p", {}, answer.error)] : []), ...problemLines(problems));
+    this.examples.replaceChildren(...(answer.examples ?? []).map(exampleCard));
+  }
+
+  async #register() {
+    const name = this.name.input.value.trim();
+    if (!name) {
+      this.name.setError(t("data.needs_name"));
+      this.name.input.focus();
+      return;
+    }
+    this.go.disabled = true;
+    const args = { upload: this.uploaded.upload, dataset_dir: state.dataset_dir || "data", name, entry: this.mapping.entry() };
+    const answer = await ask("register", args);
+    this.go.disabled = false;
+    if (answer.error) {
+      const beside = this.mapping.mark(answer);
+      if (!beside) this.name.setError(answer.error);
+      this.name.input.focus();
+      return;
+    }
+    this.uploaded = null;
+    this.ondone(answer.name);
+  }
+}

@@ -1,0 +1,72 @@
+// The datasets of a folder: searched, chosen, each with its facts and what is wrong with it.
+
+import { ask } from "./data_calls.js";
+import { textField } from "./data_fields.js";
+import { remember, state } from "./data_state.js";
+import { facts } from "./data_view.js";
+import { el, setText } from "./dom.js";
+import { t } from "./text.js";
+
+const FOLDER_DELAY_MS = 400;
+
+export class DatasetList {
+  /** `onopen(entry, byHand)`: a dataset was chosen (by a person, or as the one to begin with); `onadd()`: "Add" was pressed. */
+  constructor(onopen, onadd) {
+    this.onopen = onopen;
+    this.entries = [];
+    this.search = el("input", { type: "search", className: "td-search", placeholder: t("data.search"), "aria-label": t("data.search") });
+    this.search.addEventListener("input", () => this.#draw());
+    this.add = el("button", { type: "button", className: "td-button", id: "td-add", onclick: onadd }, t("data.add"));
+    this.folder = textField(t("arg.dataset_dir.label"), state.dataset_dir, (value) => this.#folderTyped(value), { id: "td-dataset_dir", help: t("arg.dataset_dir.help") });
+    this.items = el("ul", { className: "td-datasets" });
+    this.said = el("p", { className: "td-nothing", role: "status", hidden: true });
+    const head = el("div", { className: "td-list-head" }, el("h3", {}, t("data.title")), this.add);
+    this.element = el("nav", { className: "ts-card td-left", "aria-label": t("data.title") }, head, this.search, this.items, this.said, this.folder.element);
+  }
+
+  /** Read the folder anew; `choose`: the dataset to open, else the one that was open, else the first that can be used. */
+  async load({ choose = "" } = {}) {
+    this.folder.input.value = state.dataset_dir;
+    this.element.classList.add("busy");
+    const asked = state.dataset_dir;
+    const answer = await ask("list", { dataset_dir: asked || "data", search: "" });
+    if (asked !== state.dataset_dir) return;
+    this.element.classList.remove("busy");
+    this.folder.setError(answer.error ?? "");
+    this.entries = answer.datasets ?? [];
+    const names = this.entries.map((entry) => entry.name);
+    const usable = this.entries.find((entry) => !entry.problem) ?? this.entries[0];
+    const wanted = [choose, state.dataset].find((name) => names.includes(name)) ?? usable?.name ?? "";
+    this.#choose(wanted);
+  }
+
+  #folderTyped(value) {
+    state.dataset_dir = value.trim();
+    remember();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.load(), FOLDER_DELAY_MS);
+  }
+
+  #choose(name, { byHand = false } = {}) {
+    state.dataset = name;
+    remember();
+    this.#draw();
+    this.onopen(this.entries.find((entry) => entry.name === name) ?? null, byHand);
+  }
+
+  #draw() {
+    const wanted = this.search.value.trim().toLowerCase();
+    const shown = this.entries.filter((entry) => `${entry.name} ${entry.formatting} ${(entry.files ?? []).join(" ")}`.toLowerCase().includes(wanted));
+    this.items.replaceChildren(...shown.map((entry) => this.#item(entry)));
+    this.said.hidden = shown.length > 0;
+    setText(this.said, t(this.entries.length ? "data.none_found" : "data.none"));
+  }
+
+  #item(entry) {
+    const chosen = entry.name === state.dataset;
+    const button = el("button", { type: "button", onclick: () => this.#choose(entry.name, { byHand: true }) }, el("b", {}, entry.name), el("small", {}, facts(entry).join(" · ")));
+    if (entry.problem) button.append(el("small", { className: "problem", title: entry.problem }, entry.problem));
+    if (chosen) button.setAttribute("aria-current", "true");
+    return el("li", { "data-dataset": entry.name }, button);
+  }
+}

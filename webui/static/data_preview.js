@@ -1,0 +1,108 @@
+// "As the model sees it": some rows through the trainer's own template, tokenizer, truncation and packing, drawn anew as
+// settings change. The same view shows a file that is not registered yet.
+
+import { Latest } from "./data_calls.js";
+import { rowCard } from "./data_tokens.js";
+import { el, setText } from "./dom.js";
+import { formatCount, t } from "./text.js";
+
+const ROWS = 5;
+
+export class Preview {
+  /** `question()`: the arguments that say which data and which settings; null where there is nothing to ask. */
+  constructor(question, { onError = () => {}, rows = ROWS } = {}) {
+    this.question = question;
+    this.onError = onError;
+    this.count = rows;
+    this.start = 0;
+    this.list = el("div", { className: "td-rows", "aria-live": "off" });
+    this.notes = el("ul", { className: "td-notes", hidden: true });
+    this.error = el("div", { className: "note bad", role: "alert", hidden: true });
+    this.where = el("span", { className: "td-where" });
+    this.back = el("button", { type: "button", className: "td-button", onclick: () => this.#page(-1) }, t("data.back"));
+    this.forth = el("button", { type: "button", className: "td-button", onclick: () => this.#page(1) }, t("data.forth"));
+    this.element = el(
+      "div",
+      { className: "td-preview" },
+      el("div", { className: "td-bar" }, legend(), el("span", { className: "td-pager" }, this.back, this.where, this.forth)),
+      this.error,
+      this.notes,
+      this.list,
+    );
+    this.latest = new Latest("preview", (answer) => this.#draw(answer), (busy) => this.element.classList.toggle("busy", busy));
+  }
+
+  /** Ask again: a setting, the mapping or the dataset has changed. */
+  refresh({ fromStart = false } = {}) {
+    if (fromStart) this.start = 0;
+    const question = this.question();
+    if (question) this.latest.ask({ ...question, start: this.start, count: this.count });
+  }
+
+  clear() {
+    this.latest.drop();
+    this.list.replaceChildren();
+    this.notes.hidden = true;
+    this.error.hidden = true;
+    this.start = 0;
+  }
+
+  #page(step) {
+    this.start = Math.max(0, this.start + step * this.count);
+    this.refresh();
+  }
+
+  #draw(answer) {
+    this.element.setAttribute("data-state", answer.error ? "error" : "ready");
+    this.error.hidden = !answer.error;
+    if (answer.error) {
+      const elsewhere = this.onError(answer); // beside the field that is at fault, where that is known
+      this.error.hidden = Boolean(elsewhere);
+      this.error.replaceChildren(el("p", {}, answer.error), ...problemLines(answer.problems));
+      return; // the rows stay as they were, dimmed: a half-typed setting takes nothing away
+    }
+    this.onError(null);
+    this.notes.hidden = !answer.notes?.length;
+    this.notes.replaceChildren(...(answer.notes ?? []).map((note) => el("li", {}, note)));
+    const cards = answer.rows.map((row, i) => rowCard(row, answer.cutoff_len, i ? "" : t("data.info_hint")));
+    this.list.replaceChildren(...(answer.packs?.length ? packed(cards, answer) : cards));
+    if (!cards.length) this.list.append(el("p", { className: "td-nothing" }, t("data.no_more_rows")));
+    this.back.disabled = this.start === 0;
+    this.forth.disabled = answer.rows.length < this.count || this.start + this.count >= (answer.total ?? Infinity);
+    const last = this.start + answer.rows.length;
+    setText(this.where, cards.length ? t("data.shown", { first: formatCount(this.start + 1), last: formatCount(last) }) : "");
+  }
+}
+
+/** The rows that packing puts into one sequence, inside one border. */
+function packed(cards, answer) {
+  const groups = answer.packs.map((indices, i) => {
+    const used = indices.reduce((sum, index) => sum + (answer.rows[index]?.kept ?? 0), 0);
+    const values = { number: i + 1, used: formatCount(used), cutoff: formatCount(answer.cutoff_len), rows: indices.length };
+    const group = el("section", { className: "td-pack" }, el("h4", {}, t("data.pack", values)));
+    group.append(...indices.map((index) => cards[index]).filter(Boolean));
+    return group;
+  });
+  const alone = new Set(answer.packs.flat());
+  return [...groups, ...cards.filter((_, index) => !alone.has(index))];
+}
+
+export function problemLines(problems) {
+  if (!problems?.length) return [];
+  const lines = problems.slice(0, 10).map((one) => el("li", {}, placeOf(one) + one.reason));
+  return [el("ul", {}, ...lines)];
+}
+
+function placeOf({ file, row, column }) {
+  return [file, row ? t("data.row", { number: row }) : "", column].filter(Boolean).join(", ").replace(/$/, file || row || column ? ": " : "");
+}
+
+function legend() {
+  return el(
+    "span",
+    { className: "td-legend" },
+    el("span", {}, el("mark", { className: "run learn" }, t("data.legend_learn"))),
+    el("span", {}, el("span", { className: "run context" }, t("data.legend_context"))),
+    el("span", {}, el("del", { className: "run cut" }, t("data.legend_cut"))),
+  );
+}

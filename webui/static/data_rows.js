@@ -1,0 +1,128 @@
+// The rows of a dataset as they stand in its files: paged, searched, long cells folded.
+
+import { Latest } from "./data_calls.js";
+import { el, setText } from "./dom.js";
+import { formatCount, t } from "./text.js";
+
+const ROWS = 20;
+const FOLDED_LETTERS = 280;
+const FOLDED_LINES = 5;
+const SEARCH_DELAY_MS = 200;
+
+export class RawRows {
+  constructor(question) {
+    this.question = question;
+    this.start = 0;
+    this.text = "";
+    this.head = el("tr");
+    this.body = el("tbody");
+    this.error = el("div", { className: "note bad", role: "alert", hidden: true });
+    this.nothing = el("p", { className: "td-nothing", hidden: true }, t("data.no_row"));
+    this.where = el("span", { className: "td-where", role: "status" });
+    this.back = el("button", { type: "button", className: "td-button", onclick: () => this.#page(-1) }, t("data.back"));
+    this.forth = el("button", { type: "button", className: "td-button", onclick: () => this.#page(1) }, t("data.forth"));
+    const search = el("input", { type: "search", className: "td-search", placeholder: t("data.search_rows"), "aria-label": t("data.search_rows") });
+    search.addEventListener("input", () => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => {
+        this.text = search.value;
+        this.refresh({ fromStart: true });
+      }, SEARCH_DELAY_MS);
+    });
+    this.search = search;
+    const pager = el("span", { className: "td-pager" }, this.back, this.where, this.forth);
+    const table = el("table", {}, el("thead", {}, this.head), this.body);
+    this.scroll = el("div", { className: "td-scroll", tabIndex: 0, role: "region", "aria-label": t("data.view_rows") }, table);
+    this.element = el("div", { className: "td-raw" }, el("div", { className: "td-bar" }, search, pager), this.error, this.nothing, this.scroll);
+    this.latest = new Latest("raw", (answer) => this.#draw(answer), (busy) => this.element.classList.toggle("busy", busy));
+  }
+
+  refresh({ fromStart = false } = {}) {
+    if (fromStart) this.start = 0;
+    this.latest.ask({ ...this.question(), start: this.start, count: ROWS, search: this.text });
+  }
+
+  clear() {
+    this.latest.drop();
+    this.start = 0;
+    this.text = "";
+    this.search.value = "";
+    this.body.replaceChildren();
+  }
+
+  #page(step) {
+    this.start = Math.max(0, this.start + step * ROWS);
+    this.scroll.scrollTop = 0;
+    this.refresh();
+  }
+
+  #draw(answer) {
+    this.error.hidden = !answer.error;
+    this.element.setAttribute("data-state", answer.error ? "error" : "ready");
+    if (answer.error) {
+      this.error.replaceChildren(el("p", {}, answer.error));
+      return;
+    }
+    const several = new Set(answer.rows.map((row) => row.file)).size > 1;
+    const columns = answer.columns ?? [];
+    const number = el("th", { scope: "col", className: "number" }, t("data.row_number"));
+    this.head.replaceChildren(number, ...columns.map((name) => el("th", { scope: "col" }, name)));
+    this.body.replaceChildren(...answer.rows.map((row) => drawRow(row, columns, several)));
+    this.scroll.hidden = !answer.rows.length;
+    this.nothing.hidden = answer.rows.length > 0;
+    const last = this.start + answer.rows.length;
+    const known = answer.total !== null && answer.total !== undefined;
+    const values = { first: formatCount(this.start + 1), last: formatCount(last), total: known ? formatCount(answer.total) : "" };
+    setText(this.where, answer.rows.length ? t(known ? "data.shown_of" : "data.shown", values) : "");
+    this.back.disabled = this.start === 0;
+    this.forth.disabled = known ? last >= answer.total : answer.rows.length < ROWS;
+  }
+}
+
+function drawRow({ file, number, row, text, problem }, columns, several) {
+  const name = el("td", { className: "number" }, formatCount(number));
+  if (several) name.append(el("small", {}, file));
+  if (problem || row === null) {
+    const cell = el("td", { className: "td-bad-row", colSpan: Math.max(1, columns.length) }, el("b", {}, problem ?? ""), folded(text ?? ""));
+    return el("tr", {}, name, cell);
+  }
+  const value = (column) => (row && typeof row === "object" && !Array.isArray(row) ? row[column] : columns.length === 1 ? row : undefined);
+  const cells = columns.map((column) => {
+    const cell = el("td", { "data-column": column });
+    const content = value(column);
+    if (content === undefined || content === null || content === "") cell.classList.add("void");
+    else cell.append(folded(asText(content)));
+    return cell;
+  });
+  return el("tr", {}, name, ...cells);
+}
+
+/** A record as a list of its columns, for one row beside a problem. */
+export function record({ row, text, problem }) {
+  if (row === null || typeof row !== "object" || Array.isArray(row)) {
+    return el("div", { className: "td-record" }, el("p", {}, problem ?? ""), el("pre", {}, text ?? asText(row)));
+  }
+  const parts = Object.entries(row).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, folded(asText(value)))]);
+  return el("dl", { className: "td-record" }, ...parts);
+}
+
+export function asText(value) {
+  if (typeof value === "string") return value;
+  return JSON.stringify(value, null, 1);
+}
+
+/** A long text shows its beginning, with a button for the rest. */
+function folded(text) {
+  const lines = text.split("\n");
+  if (text.length <= FOLDED_LETTERS && lines.length <= FOLDED_LINES) return el("div", { className: "cell" }, text);
+  const start = lines.slice(0, FOLDED_LINES).join("\n").slice(0, FOLDED_LETTERS);
+  const shown = el("span", {}, `${start}…`);
+  const button = el("button", { type: "button", className: "td-fold", "aria-expanded": "false" }, t("data.more"));
+  button.addEventListener("click", () => {
+    const open = button.getAttribute("aria-expanded") === "true";
+    shown.textContent = open ? `${start}…` : text;
+    button.setAttribute("aria-expanded", String(!open));
+    button.textContent = t(open ? "data.more" : "data.less");
+  });
+  return el("div", { className: "cell" }, shown, " ", button);
+}

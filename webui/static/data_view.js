@@ -1,0 +1,113 @@
+// One dataset, opened: what it is, "Train on this", the settings, and its four views.
+
+import { Lengths } from "./data_lengths.js";
+import { Preview } from "./data_preview.js";
+import { Problems } from "./data_problems.js";
+import { RawRows } from "./data_rows.js";
+import { Settings } from "./data_settings.js";
+import { VIEWS, remember, settingArguments, sourceArguments, state } from "./data_state.js";
+import { tabStrip } from "./data_fields.js";
+import { el, setText } from "./dom.js";
+import { formatCount, t } from "./text.js";
+
+export class DatasetView {
+  constructor() {
+    this.name = el("h2");
+    this.facts = el("p", { className: "td-facts" });
+    this.problem = el("div", { className: "note bad", hidden: true });
+    this.train = el("button", { type: "button", className: "td-button primary", id: "td-train", onclick: trainOnThis }, t("data.train"));
+    const question = () => ({ ...sourceArguments(), ...settingArguments() });
+    const onError = (answer) => this.settings.mark(answer);
+    this.problems = new Problems(sourceArguments);
+    this.parts = {
+      tokens: new Preview(() => (this.settings.ready() ? question() : null), { onError }),
+      rows: new RawRows(sourceArguments),
+      lengths: new Lengths(() => (this.settings.ready() ? question() : null), { onError, onStats: (answer) => this.#noteProblems(answer) }),
+    };
+    this.parts.problems = this.problems;
+    this.settings = new Settings(() => this.#changed());
+    this.strip = tabStrip(t("data.views"), VIEWS.map((view) => [view, t(`data.view_${view}`)]), state.view, (view) => this.#choose(view));
+    this.panel = el("div", { className: "td-panel", id: "td-panel", role: "tabpanel", tabIndex: -1 });
+    const head = el("div", { className: "td-head" }, el("div", {}, this.name, this.facts), this.train);
+    this.element = el("section", { className: "ts-card td-view" }, head, this.problem, this.strip.element, this.settings.element, this.panel);
+    this.stale = new Set();
+  }
+
+  /** Show the dataset that `state` names. `entry`: its line of the list. */
+  open(entry) {
+    setText(this.name, entry.name);
+    setText(this.facts, facts(entry).join(" · "));
+    this.problem.hidden = !entry.problem;
+    this.problem.replaceChildren(el("p", {}, entry.problem ?? ""));
+    for (const part of Object.values(this.parts)) part.clear();
+    this.strip.setCount("problems", "");
+    this.#allStale();
+    this.settings.sync();
+    this.#show(state.view);
+  }
+
+  #choose(view) {
+    state.view = view;
+    remember();
+    this.#show(view);
+  }
+
+  #show(view) {
+    this.panel.setAttribute("aria-labelledby", `td-tab-${view}`);
+    this.panel.replaceChildren(this.parts[view].element);
+    this.strip.show(view);
+    this.settings.element.hidden = view === "rows";
+    const asks = view === "problems" ? "lengths" : view; // the problems are what measuring has found
+    if (!this.stale.delete(asks)) return;
+    if (view === "problems") this.problems.waiting();
+    this.parts[asks].refresh({ fromStart: true });
+  }
+
+  #changed() {
+    remember();
+    this.stale.add("tokens").add("lengths");
+    if (state.view === "rows") return;
+    const asks = state.view === "problems" ? "lengths" : state.view;
+    this.stale.delete(asks);
+    this.parts[asks].refresh();
+  }
+
+  #allStale() {
+    this.stale = new Set(["tokens", "rows", "lengths"]);
+  }
+
+  #noteProblems(answer) {
+    const bad = this.problems.show(answer);
+    this.strip.setCount("problems", bad ? formatCount(bad) : "");
+  }
+}
+
+/** What the list and the head of the view say of a dataset. */
+export function facts({ formatting, rows, size_bytes, origin }) {
+  const found = [formatting];
+  if (rows !== null && rows !== undefined) found.push(t("data.rows_count", { count: formatCount(rows) }));
+  if (size_bytes) found.push(fileSize(size_bytes));
+  if (origin && origin !== "local") found.push(t(`data.origin_${origin}`, {}, origin));
+  return found.filter(Boolean);
+}
+
+export function fileSize(bytes) {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let size = bytes;
+  let unit = 0;
+  while (size >= 1000 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${unit && size < 10 ? size.toFixed(1) : Math.round(size)} ${units[unit]}`;
+}
+
+function trainOnThis() {
+  const bridge = document.getElementById("data-train");
+  (bridge?.querySelector("button") ?? bridge)?.click();
+}
+
+window.tunesmith_data = {
+  /** What is open, for the Train form. */
+  chosen: () => JSON.stringify({ dataset: state.dataset, dataset_dir: state.dataset_dir || "data" }),
+};
