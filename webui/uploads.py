@@ -55,7 +55,7 @@ def clean_name(name: str, language: str) -> str:
     Raises UserError for a kind of file that no dataset is read from.
     """
     last = re.split(r"[\\/]", name)[-1]
-    cleaned = _UNFIT.sub("_", last).lstrip("._-")
+    cleaned = _UNFIT.sub("_", last)
     endings = [end for end in SUFFIXES if cleaned.lower().endswith(end)]
     if not endings:
         kinds = ", ".join(end for end in SUFFIXES if not end.endswith(".gz"))

@@ -105,7 +105,14 @@ def test_language_theme_and_address(open_page, studio_process: StudioProcess) ->
     titles = (
         "() => [...document.querySelectorAll('#ts-nav > .tab-wrapper [role=tab]')].map(e => e.textContent)"
     )
-    assert page.evaluate(titles) == ["训练", "任务", "对话", "评估", "导出"]  # also of tabs never opened
+    assert page.evaluate(titles) == [
+        "训练",
+        "任务",
+        "对话",
+        "评估",
+        "导出",
+        "数据",
+    ]  # also of tabs never opened
     assert page.locator("tune-run[tab=train] .empty h3").inner_text() == "尚未打开任务"
     page.reload()
     page.wait_for_function("() => document.querySelector('[data-tab-id=train]')?.textContent === '训练'")
@@ -120,7 +127,7 @@ def test_language_theme_and_address(open_page, studio_process: StudioProcess) ->
 
     # Every tab opens; on a telephone nothing is wider than the screen.
     page.set_viewport_size({"width": 390, "height": 844})
-    for tab in ("train", "jobs", "chat", "evaluate", "export"):
+    for tab in ("train", "jobs", "chat", "evaluate", "export", "data"):
         page.locator(TAB.format(tab)).click()
         page.wait_for_function("tab => location.hash === '#' + tab", arg=tab)
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390, tab

@@ -5,6 +5,7 @@ import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
 
 const SAMPLE = 2000;
+const PROBLEMS = 200;
 
 export class Lengths {
   /** `onStats(answer)`: the problems that were found on the way have a view of their own. */
@@ -27,7 +28,7 @@ export class Lengths {
     const question = this.question();
     if (!question) return;
     setText(this.said, t("data.measuring"));
-    this.latest.ask(this.whole ? question : { ...question, sample: SAMPLE });
+    this.latest.ask({ ...question, show: PROBLEMS, sample: this.whole ? null : SAMPLE });
   }
 
   clear() {
@@ -54,9 +55,9 @@ export class Lengths {
       return;
     }
     const cutoff = answer.cutoff_len ?? asked.cutoff_len;
-    const part = Boolean(asked.sample) && answer.read >= SAMPLE && answer.of !== answer.read;
+    const part = Boolean(answer.sample) && answer.of !== answer.read;
     this.all.hidden = !part;
-    const values = { read: formatCount(answer.read), of: answer.of ? formatCount(answer.of) : "", used: formatCount(answer.used) };
+    const values = { read: formatCount(answer.read), used: formatCount(answer.used) };
     setText(this.said, t(part ? "data.measured_part" : "data.measured", values));
     this.chart.replaceChildren(histogram(answer.histogram ?? [], cutoff));
     this.figures.replaceChildren(...figures(answer, cutoff));
@@ -90,9 +91,10 @@ function histogram(bins, cutoff) {
     setText(said, words(bins[at]));
     event.preventDefault();
   });
-  if (cutoff > from && cutoff < to) {
-    const share = (cutoff - from) / (to - from);
-    const line = el("span", { className: share > 0.6 ? "cutoff left" : "cutoff" }, el("b", {}, t("data.cutoff_line", { cutoff: formatCount(cutoff) })));
+  if (cutoff > from) {
+    const share = Math.min(1, (cutoff - from) / (to - from));
+    const words = t("data.cutoff_line", { cutoff: formatCount(cutoff) });
+    const line = el("span", { className: share > 0.6 ? "cutoff left" : "cutoff" }, el("b", {}, cutoff > to ? `${words} →` : words));
     line.style.left = `${100 * share}%`;
     plot.append(line);
   }
@@ -104,10 +106,11 @@ function histogram(bins, cutoff) {
 
 function figures(answer, cutoff) {
   const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
-  const { percentiles = {}, steps } = answer;
+  const { steps } = answer;
+  const percentiles = answer.percentiles ?? {};
   const found = [
     ["data.figure_rows", formatCount(answer.used)],
-    ["data.figure_tokens", formatCount(answer.tokens)],
+    ["data.figure_tokens", formatCount(answer.tokens ?? 0)],
     ["data.figure_learnt", percent(answer.learnt_share ?? 0)],
     ["data.figure_over", formatCount(answer.over_cutoff ?? 0), { cutoff: formatCount(cutoff) }, answer.over_cutoff > 0],
     ...["50", "90", "95", "99", "max"].map((key) => [`data.figure_p${key}`, formatCount(percentiles[key] ?? 0)]),

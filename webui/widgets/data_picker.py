@@ -6,6 +6,7 @@ Try: python -c "from webui.widgets.data_picker import find_datasets; print(find_
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,19 @@ from webui.form import Form
 from webui.studio import Studio
 from webui.widgets.command_preview import QUIET
 
+_STRING_OR_COMMENT = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+
 
 def find_datasets(dataset_dir: str) -> list[str]:
-    """The names registered in a dataset folder, sorted; none where there is no readable register."""
+    """The names registered in a dataset folder, sorted; none where there is no readable register. Comments
+    are passed over, and so are keys that begin with "_".
+    """
     try:
-        register = json.loads(
-            (Path(dataset_dir or "data") / "dataset_info.json").read_text(encoding="utf-8-sig")
-        )
+        written = (Path(dataset_dir or "data") / "dataset_info.json").read_text(encoding="utf-8-sig")
+        register = json.loads(_STRING_OR_COMMENT.sub(lambda found: found[1] or " ", written))
     except (OSError, ValueError):
         return []
-    return sorted(str(name) for name in register) if isinstance(register, dict) else []
+    return sorted(name for name in register if name[:1] != "_") if isinstance(register, dict) else []
 
 
 def unknown_datasets(form: Form, values: Mapping[str, Any], language: str) -> list[Problem]:
