@@ -17,7 +17,7 @@ from engine.data.example import Example, Message
 from engine.data.pack import pack
 from engine.data.pieces import token_texts
 from engine.data.render import render, spans
-from engine.data.tokenize import IGNORE, _encode_texts, _token_turn, _TokenIndex, encode, truncate
+from engine.data.tokenize import IGNORE, encode
 from engine.data.view import View
 from engine.data.walk import Walked, walk_all
 from engine.templates.base import Rendered
@@ -28,7 +28,10 @@ WHOLE = 2**31 - 1
 
 def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
     """Rows start..start + count of the datasets, in the order of their files; bad rows with their reason."""
-    rows = [show_row(walked, view) for walked in islice(walk_all(view.specs), start, start + count)]
+    rows = [
+        show_row(walked, view)
+        for walked in islice(walk_all(view.specs, stage=view.stage), start, start + count)
+    ]
     data, notes = view.args.data, list(view.notes)
     shown: dict[str, Any] = {
         "rows": rows,
@@ -63,10 +66,8 @@ def show_row(walked: Walked, view: View) -> dict[str, Any]:
     if example.desirable is not None:
         row["desirable"] = example.desirable
     if example.chosen is not None:
-        chosen = show_example(_answered(example, example.chosen), view)
-        rejected = (
-            show_example(_answered(example, example.rejected), view) if example.rejected else _nothing()
-        )
+        chosen = show_example(answered(example, example.chosen), view)
+        rejected = show_example(answered(example, example.rejected), view) if example.rejected else _nothing()
         return row | chosen | {"rejected": rejected}
     return row | show_example(example, view)
 
@@ -93,7 +94,8 @@ def show_tokens(rendered: Rendered, view: View) -> dict[str, Any]:
     data = view.args.data
     options = {"mask_history": data.mask_history, "train_on_prompt": data.train_on_prompt}
     ids, labels = encode([rendered], view.tokenizer, cutoff_len=WHOLE, **options).row(0)
-    kept = _kept(rendered, view) if len(ids) > data.cutoff_len else None
+    windows = encode([rendered], view.tokenizer, cutoff_len=data.cutoff_len, **options).kept.get(0)
+    kept = None if windows is None else {position for window in windows for position in window}
     tokens: list[dict[str, Any]] = []
     texts = token_texts(ids, view.tokenizer)
     for number, (token, label, (text, piece)) in enumerate(zip(ids, labels, texts, strict=True)):
@@ -113,16 +115,23 @@ def show_tokens(rendered: Rendered, view: View) -> dict[str, Any]:
     }
 
 
-def _kept(rendered: Rendered, view: View) -> set[int]:
-    """Positions of the tokens that stay within cutoff_len."""
-    (encodings,) = _encode_texts([rendered], view.tokenizer)
-    index = _TokenIndex(rendered, encodings)
-    turns = [_token_turn(turn, index) for turn in rendered.turns]
-    windows = truncate(turns, view.args.data.cutoff_len, from_end=view.args.data.mask_history)
-    return {position for window in windows for position in window}
+def describe_example(example: Example) -> dict[str, Any]:
+    """A row as its format reads it, in OpenAI's shape, before any template."""
+    told: dict[str, Any] = {
+        "kind": example.kind,
+        "system": example.system,
+        "tools": [dict(tool) for tool in example.tools],
+        "messages": [message.to_json() for message in example.messages],
+    }
+    if example.chosen is not None and example.rejected is not None:
+        told |= {"chosen": example.chosen.to_json(), "rejected": example.rejected.to_json()}
+    facts = {"desirable": example.desirable, "reference": example.reference or None, "text": example.text}
+    media = {"images": example.images, "videos": example.videos, "audios": example.audios}
+    told |= {name: value for name, value in facts.items() if value is not None}
+    return told | {name: list(value) for name, value in media.items() if value}
 
 
-def _answered(example: Example, answer: Message | None) -> Example:
+def answered(example: Example, answer: Message | None) -> Example:
     """A pair's prompt with one of its answers, as the stages that learn pairs tokenise it."""
     assert answer is not None
     return dataclasses.replace(example, messages=(*example.messages, answer), chosen=None, rejected=None)

@@ -1,18 +1,23 @@
 """What can be asked about data, one function per operation: plain JSON in, plain JSON out.
 
 The command line prints these answers with --json, the worker (serve.py) hands them to the studio. Errors a
-person can mend are UserErrors; `answer` turns them into {"error", "problems", "fields"}.
+person can mend are UserErrors; `answer` turns them into {"error", "problems", "fields"}. What an operation
+stands on is imported when it is asked for: a named template is rendered without numpy and tokenizers.
 Try: python -c "from engine.data.service import OPS; print(OPS['list'](dataset_dir='data'))"
 """
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
-from engine.data.registry import list_datasets
 from engine.errors import ArgError, UserError
+
+COUNTING_S = 0.5
+"""how long `list` counts rows before it leaves the rest uncounted"""
 
 
 def answer(op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,41 +27,43 @@ def answer(op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return OPS[op](**arguments)
     except UserError as error:
-        fields = error.problems if isinstance(error, ArgError) else ()
         told: dict[str, Any] = {"error": str(error), "problems": []}
-        if fields:
-            told["fields"] = [{"field": one.field, "message": one.message} for one in fields]
-            told["field"] = fields[0].field
+        if isinstance(error, ArgError):
+            told["fields"] = [{"field": one.field, "message": one.message} for one in error.problems]
+            told["field"] = error.problems[0].field
         return told
 
 
-def list_all(dataset_dir: Any = "data", search: str = "") -> dict[str, Any]:
-    """Every registered dataset whose name or files hold the words of `search`."""
+def list_all(*, dataset_dir: Any = "data", search: str = "") -> dict[str, Any]:
+    """Every registered dataset whose name, format or files hold all words of `search`. "rows" is None where
+    counting them would take long.
+    """
+    from engine.data.registry import list_datasets
+    from engine.data.walk import count_rows, open_source
+
     words = search.lower().split()
+    until = time.monotonic() + COUNTING_S
     found = []
-    for info in list_datasets(dataset_dir):
-        haystack = " ".join((info.name, info.formatting, *info.files)).lower()
-        if all(word in haystack for word in words):
-            found.append(
-                {
-                    "name": info.name,
-                    "formatting": info.formatting,
-                    "files": list(info.files),
-                    "size_bytes": info.size_bytes,
-                    "rows": None,
-                    "origin": getattr(info, "origin", "local"),
-                    "problem": info.problem,
-                }
-            )
+    for info in list_datasets(json.dumps(dataset_dir) if isinstance(dataset_dir, dict) else dataset_dir):
+        haystack = " ".join((info.name, info.formatting, info.repo, *info.files)).lower()
+        if not all(word in haystack for word in words):
+            continue
+        counts = [count_rows(open_source(file), until=until) for file in info.files]
+        known = [count for count in counts if count is not None]
+        found.append(
+            {
+                "name": info.name,
+                "formatting": info.formatting,
+                "ranking": info.ranking,
+                "files": list(info.files),
+                "size_bytes": info.size_bytes,
+                "rows": sum(known) if counts and len(known) == len(counts) else None,
+                "origin": info.origin,
+                "repo": info.repo,
+                "problem": info.problem,
+            }
+        )
     return {"datasets": found}
-
-
-def preview(*, start: int = 0, count: int = 5, **given: Any) -> dict[str, Any]:
-    """Rows as the model sees them; see preview.py."""
-    from engine.data import preview as previewing
-    from engine.data.view import open_view
-
-    return previewing.preview(open_view(given), start=start, count=count)
 
 
 def raw(
@@ -70,22 +77,92 @@ def raw(
 ) -> dict[str, Any]:
     """Rows as they stand in their files: a window of those that hold `search`, or the one at file, number."""
     from engine.data.view import check_arguments, find_specs
-    from engine.data.walk import raw_rows
+    from engine.data.walk import count_rows, describe, raw_rows, sources_of
 
-    args, _ = check_arguments({name: given[name] for name in given if name not in ("path", "entry")})
+    args, _, _ = check_arguments(given)
     specs = find_specs(args.data, given.get("path"), given.get("entry"))
-    rows = (row for spec in specs for row in raw_rows(spec))
+    sources = [source for spec in specs for source in sources_of(spec)]
+    total = None
     if number is not None:
-        rows = (row for row in rows if row.number == number and file in (None, row.file))
-    if search:
-        rows = (row for row in rows if search.lower() in str(row.row).lower())
-    shown = list(islice(rows, start, start + count))
-    columns = dict.fromkeys(key for row in shown if isinstance(row.row, dict) for key in row.row)
+        rows = (row for row in raw_rows(sources) if row[1] == number and file in (None, row[0]))
+        shown = list(islice(rows, 1))
+    elif search:
+        rows = (row for row in raw_rows(sources) if search.lower() in str(row[2]).lower())
+        shown = list(islice(rows, start, start + count))
+    else:
+        shown = list(islice(raw_rows(sources, start), count))
+        counts = [count_rows(source) for source in sources]
+        total = None if None in counts else sum(filter(None, counts))
+    columns = dict.fromkeys(key for _, _, row in shown if isinstance(row, dict) for key in row)
+    return {"columns": list(columns), "rows": [describe(row) for row in shown], "total": total}
+
+
+def preview(*, start: int = 0, count: int = 5, **given: Any) -> dict[str, Any]:
+    """Rows as the model sees them; see preview.py."""
+    from engine.data import preview as previewing
+    from engine.data.view import open_view
+
+    return previewing.preview(open_view(given), start=start, count=count)
+
+
+def stats(*, sample: int | None = None, show: int = 10, **given: Any) -> dict[str, Any]:
+    """Figures over all rows or the first `sample`; see stats.py."""
+    from engine.data import stats as counting
+    from engine.data.view import open_view
+
+    return counting.stats(open_view(given), sample=sample, show=show)
+
+
+def check(*, show: int = 100, **given: Any) -> dict[str, Any]:
+    """Every bad row; see stats.py."""
+    from engine.data import stats as counting
+    from engine.data.view import open_view
+
+    return counting.check(open_view(given), show=show)
+
+
+def detect(*, path: str, dataset_dir: str | None = None) -> dict[str, Any]:
+    """Which format a file has; see detect.py."""
+    from engine.data import detect as detecting
+
+    return detecting.detect(path, dataset_dir=dataset_dir)
+
+
+def map_rows(*, path: str, entry: Mapping[str, Any], start: int = 0, count: int = 3) -> dict[str, Any]:
+    """The first rows of a file as an entry reads them, without a template: a mapping that is being made.
+
+    {"examples": [{"kind", "system", "tools", "messages", ...}], "problems": [...]}
+    """
+    from engine.data.preview import describe_example
+    from engine.data.walk import spec_of, walk
+
+    walked = list(islice(walk(spec_of(path, entry), start=start), count))
     return {
-        "columns": list(columns),
-        "rows": [{"file": row.file, "number": row.number, "row": row.row} for row in shown],
-        "total": None,
+        "examples": [describe_example(one.example) for one in walked if one.example is not None],
+        "problems": [one.problem.to_json() for one in walked if one.problem is not None],
     }
+
+
+def register(
+    *,
+    dataset_dir: str,
+    name: str,
+    entry: Mapping[str, Any],
+    source_path: str | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Add a dataset to dataset_info.json; see register.py."""
+    from engine.data import register as registering
+
+    return registering.register(dataset_dir, name, entry, source_path=source_path, overwrite=overwrite)
+
+
+def render(*, conversation: Any, **given: Any) -> dict[str, Any]:
+    """The spans of one conversation; see conversation.py."""
+    from engine.data.conversation import render_conversation
+    from engine.data.view import open_template
+
+    return {"spans": render_conversation(open_template(given), conversation)}
 
 
 def templates() -> dict[str, Any]:
@@ -99,5 +176,11 @@ OPS: dict[str, Callable[..., dict[str, Any]]] = {
     "list": list_all,
     "raw": raw,
     "preview": preview,
+    "stats": stats,
+    "check": check,
+    "detect": detect,
+    "map": map_rows,
+    "register": register,
+    "render": render,
     "templates": templates,
 }

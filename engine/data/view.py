@@ -10,9 +10,12 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.data.registry import DatasetSpec, find_datasets, read_entry
+from engine.data.formats.kinds import STAGES
+from engine.data.registry import find_datasets
+from engine.data.spec import DatasetSpec
+from engine.data.walk import spec_of
 from engine.errors import ArgError, Problem
 from engine.schema.arg import group_specs
 from engine.schema.commands import TrainArgs
@@ -20,21 +23,23 @@ from engine.schema.data import DataArgs, TemplateArgs
 from engine.schema.load import load_mapping
 from engine.schema.model import ModelArgs
 from engine.schema.rules import broken_rules
-from engine.templates.chat import ChatTemplate, load_chat
 
-TRIED = "this file"
-"""what a dataset is called that is not registered"""
+if TYPE_CHECKING:
+    from engine.templates.chat import ChatTemplate
 
 
 @dataclass(frozen=True)
 class View:
-    """`chat` is None where neither a model nor a template is named; `tokenizer` where no model is."""
+    """`chat` is None where neither a model nor a template is named; `tokenizer` where no model is. `stage` is
+    None where none was asked for: each dataset is then read as the first stage that fits would.
+    """
 
     args: TrainArgs
     specs: tuple[DatasetSpec, ...]
     chat: ChatTemplate | None
     tokenizer: Any
     notes: tuple[str, ...] = ()
+    stage: str | None = None
 
 
 class Placeholders:
@@ -56,37 +61,47 @@ def open_view(given: Mapping[str, Any]) -> View:
 
     Raises ArgError with every problem of the arguments, DataError for a dataset that cannot be used.
     """
-    args, notes = check_arguments({name: given[name] for name in given if name not in ("path", "entry")})
+    args, notes, stage = check_arguments(given)
     specs = find_specs(args.data, given.get("path"), given.get("entry"))
     tokenizer, chat = open_chat(args)
-    return View(args, specs, chat, tokenizer, notes)
+    return View(args, specs, chat, tokenizer, notes, stage)
 
 
-def check_arguments(given: Mapping[str, Any]) -> tuple[TrainArgs, tuple[str, ...]]:
-    """Arguments of training, of which those about data, template and model matter here."""
-    loaded = load_mapping("train", given, rules=False)
+def open_template(given: Mapping[str, Any]) -> View:
+    """A view of no dataset: the template, and the tokenizer where a model is named."""
+    args, notes, stage = check_arguments(given)
+    tokenizer, chat = open_chat(args)
+    return View(args, (), chat, tokenizer, notes, stage)
+
+
+def check_arguments(given: Mapping[str, Any]) -> tuple[TrainArgs, tuple[str, ...], str | None]:
+    """(arguments of training, notes, the stage asked for). Rules about what does not matter here (learning,
+    output) are not applied, and any stage that learns from data may be named. Raises ArgError.
+    """
     ours = {**group_specs(DataArgs, "data"), **group_specs(TemplateArgs, "template")}
+    stage = given.get("stage")
+    if stage is not None and stage not in known_stages():
+        raise ArgError([Problem("stage", f"{stage!r} is not one of {', '.join(known_stages())}.")])
+    values = {name: given[name] for name in given if name not in ("path", "entry", "stage")}
+    loaded = load_mapping("train", values, rules=False)
     problems = [p for p in broken_rules(loaded.args) if p.field in ours and p.field != "dataset"]
     if problems:
         raise ArgError(problems)
-    return loaded.args, loaded.notes
+    return loaded.args, loaded.notes, stage
+
+
+def known_stages() -> tuple[str, ...]:
+    """Every stage that learns from datasets."""
+    return tuple(stage for stages in STAGES.values() for stage in stages)
 
 
 def find_specs(data: DataArgs, path: str | None, entry: object) -> tuple[DatasetSpec, ...]:
     """The datasets named, or the file with the entry that would be registered for it."""
     if path is not None:
-        return (try_entry(path, entry if entry is not None else {}),)
+        return (spec_of(path, entry if entry is not None else {}),)
     if not data.dataset:
         raise ArgError([Problem("dataset", "is missing. Name a dataset, or give a path and an entry.")])
-    return tuple(find_datasets(data.dataset, data.dataset_dir))
-
-
-def try_entry(path: str, entry: object) -> DatasetSpec:
-    """The spec that `entry` would give for the file at `path`."""
-    whole = Path(path).resolve()
-    if isinstance(entry, dict):
-        entry = {**entry, "file_name": whole.name}
-    return read_entry(TRIED, entry, whole.parent)
+    return tuple(find_datasets(data.dataset, data))
 
 
 def open_chat(args: TrainArgs) -> tuple[Any, ChatTemplate | None]:
@@ -100,11 +115,11 @@ def open_chat(args: TrainArgs) -> tuple[Any, ChatTemplate | None]:
 
 
 def _load_chat(tokenizer: Any, args: TrainArgs) -> ChatTemplate:
+    from engine.templates.chat import load_chat
+
     return load_chat(
         tokenizer,
-        args.template.template,
-        default_system=args.template.default_system,
-        discard_history=args.data.mask_history,
+        args.template,
     )
 
 

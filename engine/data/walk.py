@@ -1,31 +1,39 @@
 """Every row of a dataset with its place, good or bad, in the order of its files. For people who look at data;
 training has its own way through the same readers (read.py).
 
-Try: python -c "from engine.data.walk import *; ..." or tunesmith data check identity
+Try: tunesmith data preview identity
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+import gzip
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from engine.data.entry import read_entry
 from engine.data.example import Example
+from engine.data.formats.kinds import STAGES, kind_of
+from engine.data.hub import fetch
 from engine.data.read import check_columns, read_examples
 from engine.data.registry import DatasetSpec
 from engine.data.report import DatasetReport, RowProblem
-from engine.data.sources import parse, read_bytes
+from engine.data.sources import BadRow, Source, open_source
+from engine.data.sources import kind_of as kind_of_file
+from engine.errors import DataError
 
-
-@dataclass(frozen=True)
-class Row:
-    """One row as it stands in its file. `number`: what a person calls it. `reason`: why it is no row."""
-
-    file: str
-    number: int
-    row: Any
+RawRow = tuple[str, int, Any]
+"""(file, what a person calls the row, the row or a BadRow)"""
+CHUNK = 256
+COUNT_BELOW_BYTES = 64 << 20
+"""rows of larger files are not counted: that reads the whole file"""
+LINE_KINDS = (".jsonl", ".csv", ".tsv", ".txt")
+MAX_LINE = 2000
 
 
 @dataclass(frozen=True)
@@ -38,26 +46,132 @@ class Walked:
     problem: RowProblem | None
 
 
-def raw_rows(spec: DatasetSpec) -> Iterator[Row]:
-    for path in spec.files:
-        part = parse(path, read_bytes(path))
-        for number, row in zip(part.numbers, part.rows, strict=True):
-            yield Row(str(path), number, row)
+def spec_of(path: str | Path, entry: object) -> DatasetSpec:
+    """The spec that `entry` would give for the file at `path`; the file's name stands for the dataset's."""
+    whole = Path(path).expanduser().resolve()
+    if isinstance(entry, dict):
+        entry = {**entry, "file_name": whole.name}
+    return read_entry(whole.name, entry, whole.parent)
 
 
-def walk(spec: DatasetSpec) -> Iterator[Walked]:
-    rows = [parse(path, read_bytes(path)) for path in spec.files]
-    check_columns(spec, rows)
-    for index in range(sum(len(part.rows) for part in rows)):
-        account = DatasetReport(spec.name)
-        found = list(read_examples(spec, rows, np.array([index]), account))
-        if found:
-            yield Walked(found[0][0], found[0][1], found[0][2], None)
-        else:
-            problem = account.problems[0]
-            yield Walked(problem.file, problem.row, None, problem)
+def sources_of(spec: DatasetSpec) -> list[Source]:
+    """The files of a dataset; one on a hub is fetched first."""
+    return [open_source(path) for path in fetch(spec)]
 
 
-def walk_all(specs: Iterable[DatasetSpec]) -> Iterator[Walked]:
+def count_rows(source: Source, *, until: float | None = None) -> int | None:
+    """How many rows a file has; None where that takes long (or, with `until`, where time is up). Remembered
+    while the file stays as it is.
+    """
+    try:
+        facts = source.path.stat()
+    except OSError:
+        return None
+    slow = kind_of_file(source.path) not in (".parquet", ".arrow")
+    if slow and (facts.st_size > COUNT_BELOW_BYTES or (until is not None and time.monotonic() > until)):
+        return None
+    return _count_rows(source.path, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _count_rows(path: Path, _changed: int, _size: int) -> int | None:
+    try:
+        return open_source(path).count()
+    except DataError:  # A file that breaks further down: the check says where.
+        return None
+
+
+def describe(row: RawRow) -> dict[str, Any]:
+    """A raw row as JSON. One that is none has its line and what is wrong with it."""
+    file, number, content = row
+    if isinstance(content, BadRow):
+        text = line_at(Path(file), number)
+        return {"file": file, "number": number, "row": None, "problem": content.reason, "text": text}
+    return {"file": file, "number": number, "row": plain(content)}
+
+
+def line_at(path: Path, number: int) -> str:
+    """The line that a bad row stands on, cut; "" where rows are no lines."""
+    if kind_of_file(path) not in LINE_KINDS:
+        return ""
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opener(path, "rb") as file:
+            line: bytes = next(islice(file, number - 1, None), b"")
+    except OSError:
+        return ""
+    return line[:MAX_LINE].decode(errors="replace").rstrip("\r\n")
+
+
+def plain(value: Any) -> Any:
+    """The same in JSON's types: parquet holds dates, bytes and decimals too, and CSV half characters."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, bool | int | float | None) else str(value)
+
+
+def natural_stage(spec: DatasetSpec) -> str:
+    """The first stage that learns from such rows."""
+    return STAGES[kind_of(spec)][0]
+
+
+def raw_rows(sources: Sequence[Source], start: int = 0) -> Iterator[RawRow]:
+    """Rows as they stand in the files, from the start-th on, counted from 0 over all files."""
+    for number, source in enumerate(sources):
+        if start and number < len(sources) - 1:
+            size = source.count()
+            if size <= start:
+                start -= size
+                continue
+        for place, row in source.rows(start):
+            yield str(source.path), place, row
+        start = 0
+
+
+def walk(spec: DatasetSpec, *, stage: str | None = None, start: int = 0) -> Iterator[Walked]:
+    """Rows as the stage reads them (None: the first stage that fits). Raises DataError where the entry does
+    not fit the files at all.
+    """
+    stage = stage or natural_stage(spec)
+    sources = sources_of(spec)
+    check_columns(spec, sources, stage=stage)
+    rows = raw_rows(sources, start)
+    while chunk := list(islice(rows, CHUNK)):
+        yield from _read(spec, chunk, stage)
+
+
+def _read(spec: DatasetSpec, rows: Sequence[RawRow], stage: str) -> Iterator[Walked]:
+    """Some rows in their order."""
+    account = DatasetReport(spec.name)
+    waiting: list[RowProblem] = []
+
+    def collect() -> None:
+        # An account keeps the first few problems alone: they are taken out as they come.
+        waiting.extend(account.problems)
+        account.problems.clear()
+
+    def fed() -> Iterator[RawRow]:
+        for row in rows:
+            collect()
+            yield row
+
+    def told() -> Iterator[Walked]:
+        collect()
+        yield from (Walked(problem.file, problem.row, None, problem) for problem in waiting)
+        waiting.clear()
+
+    for file, number, example in read_examples(spec, fed(), account, stage=stage):
+        yield from told()
+        yield Walked(file, number, example, None)
+    yield from told()
+
+
+def walk_all(specs: Sequence[DatasetSpec], *, stage: str | None = None) -> Iterator[Walked]:
     for spec in specs:
-        yield from walk(spec)
+        yield from walk(spec, stage=stage)
