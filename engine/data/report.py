@@ -6,9 +6,11 @@ Try: python -c "from engine.data.report import *; print(RowProblem('a.json', 3, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 MAX_SHOWN = 10
 HISTOGRAM_EDGES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
@@ -42,7 +44,10 @@ class RowProblem:
 
 @dataclass
 class DatasetReport:
-    """The account of one dataset. `dropped` counts rows by reason and read = used + sum(dropped)."""
+    """The account of one dataset. `dropped` counts rows by reason and read = used + sum(dropped).
+
+    guarded: rows whose text spelt a control token, which was taken as ordinary characters.
+    """
 
     name: str
     files: list[str] = field(default_factory=list)
@@ -53,7 +58,16 @@ class DatasetReport:
     truncated: int = 0
     tokens: int = 0
     learnt_tokens: int = 0
+    guarded: int = 0
     from_cache: bool = False
+
+    def merge(self, later: DatasetReport) -> None:
+        """Add the account of rows that come after these."""
+        for name in ("read", "used", "truncated", "tokens", "learnt_tokens", "guarded"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        for reason, count in later.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+        self.problems += later.problems[: MAX_SHOWN - len(self.problems)]
 
     def drop(self, problem: RowProblem) -> None:
         """Count a row that is not used; the first ten are kept word for word."""
@@ -77,6 +91,7 @@ class DatasetReport:
             "truncated": self.truncated,
             "tokens": self.tokens,
             "learnt_tokens": self.learnt_tokens,
+            "guarded": self.guarded,
             "from_cache": self.from_cache,
         }
 
@@ -87,8 +102,19 @@ class DatasetReport:
 
 
 @dataclass
+class Estimate:
+    """What a run will take: its optimiser steps, and their seconds once the first ones were timed."""
+
+    steps: int
+    seconds: float | None = None
+
+
+@dataclass
 class DataReport:
-    """The account of a whole run. `notes` are one-line remarks a person should read once."""
+    """The account of a whole run. `notes` are one-line remarks a person should read once.
+
+    streaming: rows are read while the run goes on, so that every count grows with it.
+    """
 
     datasets: list[DatasetReport] = field(default_factory=list)
     eval_datasets: list[DatasetReport] = field(default_factory=list)
@@ -99,6 +125,8 @@ class DataReport:
     packing_fill: float | None = None
     histogram: list[dict[str, int | None]] = field(default_factory=list)
     seconds: float = 0.0
+    streaming: bool = False
+    estimate: Estimate | None = None
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -118,6 +146,10 @@ class DataReport:
             "packed_rows": self.packed_rows,
             "packing_fill": self.packing_fill,
             "length_histogram": self.histogram,
+            "guarded_rows": sum(dataset.guarded for dataset in (*self.datasets, *self.eval_datasets)),
+            "streaming": self.streaming,
+            "estimated_steps": self.estimate.steps if self.estimate else None,
+            "estimated_seconds": self.estimate.seconds if self.estimate else None,
             "notes": self.notes,
             "seconds": round(self.seconds, 3),
         }
@@ -135,18 +167,34 @@ class DataReport:
                 line += f", {dataset.truncated} rows cut to cutoff_len" if dataset.truncated else ""
                 line += " (from the token cache)" if dataset.from_cache else ""
                 lines.append(line)
+                if dataset.guarded:
+                    lines.append(
+                        f"  {dataset.guarded} rows spell a control token of the tokenizer: taken as ordinary "
+                        "characters (allow_control_tokens=false)"
+                    )
                 lines.extend(f"  {count} dropped: {reason}" for reason, count in dataset.dropped.items())
         if self.packed_rows is not None:
             lines.append(f"packing: {self.packed_rows} rows, {self.packing_fill:.1%} full")
         return lines + self.notes
 
 
-def histogram(lengths: Iterable[int]) -> list[dict[str, int | None]]:
+def histogram(lengths: np.ndarray) -> list[dict[str, int | None]]:
     """Counts of rows by token length, in doubling bins: [{"up_to": 32, "rows": 5}, ..., {"up_to": None,
     ...}].
     """
-    counts = [0] * (len(HISTOGRAM_EDGES) + 1)
-    for length in lengths:
-        counts[next((i for i, edge in enumerate(HISTOGRAM_EDGES) if length <= edge), -1)] += 1
+    counts = np.bincount(np.searchsorted(HISTOGRAM_EDGES, lengths), minlength=len(HISTOGRAM_EDGES) + 1)
     edges: list[int | None] = [*HISTOGRAM_EDGES, None]
-    return [{"up_to": edge, "rows": count} for edge, count in zip(edges, counts, strict=True) if count]
+    return [
+        {"up_to": edge, "rows": count} for edge, count in zip(edges, counts.tolist(), strict=True) if count
+    ]
+
+
+def add_histograms(
+    one: list[dict[str, int | None]], other: list[dict[str, int | None]]
+) -> list[dict[str, int | None]]:
+    """Both counted together."""
+    counts: dict[int | None, int] = {}
+    for entry in (*one, *other):
+        counts[entry["up_to"]] = counts.get(entry["up_to"], 0) + (entry["rows"] or 0)
+    order: list[int | None] = [*HISTOGRAM_EDGES, None]
+    return [{"up_to": edge, "rows": counts[edge]} for edge in order if edge in counts]

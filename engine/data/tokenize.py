@@ -21,6 +21,7 @@ from engine.data.cut import truncate
 from engine.data.render import learnt_spans
 from engine.errors import DataError
 from engine.templates.base import Rendered, Turn
+from engine.templates.guard import Guard
 
 IGNORE = -100
 
@@ -51,12 +52,13 @@ class TokenBatch:
 @dataclass(frozen=True)
 class _Pieces:
     """The parts of a batch that are encoded each on its own. starts: per row, where its parts begin; texts:
-    all parts; literal: which of them are ordinary characters whatever they spell.
+    all parts; literal: which of them are ordinary characters whatever they spell, and whether they are the
+    start of a text.
     """
 
     starts: list[tuple[int, ...]]
     texts: list[str]
-    literal: frozenset[int]
+    literal: dict[int, bool]
     guarded: np.ndarray
 
 
@@ -75,14 +77,14 @@ class Encoder:
         train_on_prompt: bool,
         counts_bytes: bool = True,
     ) -> None:
-        self.tokenizer = tokenizer
         self.cutoff_len, self.mask_history, self.train_on_prompt = cutoff_len, mask_history, train_on_prompt
         self._backend = _backend(tokenizer)
         self._widths = byte_widths(self._backend) if counts_bytes else None
+        self._guard = Guard(tokenizer)
 
     def __call__(self, rendered: Sequence[Rendered]) -> TokenBatch:
         """A row may come out with nothing learnt."""
-        pieces = _split(rendered, self.tokenizer)
+        pieces = self._split(rendered)
         encodings = self._encode(pieces)
         counts = np.fromiter(map(len, encodings), np.int64, len(encodings))
         ids = np.fromiter(chain.from_iterable(part.ids for part in encodings), np.int32, int(counts.sum()))
@@ -104,15 +106,40 @@ class Encoder:
             sizes = np.diff(np.concatenate(([0], np.cumsum(stays)))[row_ends])
         return TokenBatch(ids, learn, sizes, truncated, pieces.guarded, kept)
 
+    def _split(self, rendered: Sequence[Rendered]) -> _Pieces:
+        forged = self._guard.find(rendered)
+        starts: list[tuple[int, ...]] = []
+        texts: list[str] = []
+        literal: dict[int, bool] = {}
+        for number, row in enumerate(rendered):
+            if number not in forged:
+                bounds = (0, *row.cuts)
+                texts += [row.text[start:end] for start, end in pairwise((*bounds, len(row.text)))]
+            else:
+                whole = {0, *row.cuts}
+                edges = {edge for span in forged[number] for edge in span}
+                bounds = tuple(sorted({*whole, *edges} - {len(row.text)}))
+                firsts = {start for start, _ in forged[number]}
+                for start, end in pairwise((*bounds, len(row.text))):
+                    if start in firsts:
+                        literal[len(texts)] = start in whole
+                    texts.append(row.text[start:end])
+            starts.append(bounds)
+        guarded = np.zeros(len(rendered), bool)
+        guarded[list(forged)] = True
+        return _Pieces(starts, texts, literal, guarded)
+
     def _encode(self, pieces: _Pieces) -> list[Any]:
         """One encoding a piece. Offsets cost a fifth of the time and are made only where they are needed."""
         by_bytes = self._widths is not None
         encode_batch = self._backend.encode_batch_fast if by_bytes else self._backend.encode_batch
         encodings: list[Any] = encode_batch(pieces.texts, add_special_tokens=False)
         if pieces.literal:
-            where = sorted(pieces.literal)
-            words = self._backend.encode_batch([pieces.texts[number] for number in where])
-            for number, encoding in zip(where, words, strict=True):
+            numbers = list(pieces.literal)
+            words = self._guard.encode_literal(
+                [pieces.texts[number] for number in numbers], begins=list(pieces.literal.values())
+            )
+            for number, encoding in zip(numbers, words, strict=True):
                 encodings[number] = encoding
         return encodings
 
@@ -141,6 +168,8 @@ class Encoder:
 
     def _encode_exactly(self, pieces: _Pieces, number: int) -> Any:
         text = pieces.texts[number]
+        if number in pieces.literal:
+            return self._guard.encode_literal([text], begins=[pieces.literal[number]])[0]
         return self._backend.encode(text, add_special_tokens=False)
 
     def _learn(self, rendered: Sequence[Rendered], places: Places, size: int) -> np.ndarray:
@@ -205,27 +234,3 @@ def _backend(tokenizer: Any) -> Any:
     backend.no_truncation()
     backend.no_padding()
     return backend
-
-
-def _split(rendered: Sequence[Rendered], tokenizer: Any) -> _Pieces:
-    forged: dict[int, tuple[tuple[int, int], ...]] = {}
-    starts: list[tuple[int, ...]] = []
-    texts: list[str] = []
-    literal: set[int] = set()
-    for number, row in enumerate(rendered):
-        text, bounds = row.text, (0, *row.cuts)
-        ranges = forged.get(number, ()) if forged else ()
-        if ranges:
-            edges = {edge for span in ranges for edge in span if edge < len(text)}
-            bounds = tuple(sorted({*bounds, *edges}))
-        starts.append(bounds)
-        if len(bounds) == 1:
-            texts.append(text)
-            continue
-        for start, end in pairwise((*bounds, len(text))):
-            if any(first <= start < last for first, last in ranges):
-                literal.add(len(texts))
-            texts.append(text[start:end])
-    guarded = np.zeros(len(rendered), bool)
-    guarded[list(forged)] = True
-    return _Pieces(starts, texts, frozenset(literal), guarded)

@@ -43,7 +43,7 @@ def run(args: TrainArgs, run: Run) -> int:
         progress=phase_reporter(run.paths),
         cache_dir=cache_dir(),
     )
-    steps.report_data(prepared, run)
+    steps.report_data(prepared, args, run)
 
     network, padding_free = steps.load_network(args, tokenizer)
     steps.adopt_template(network, tokenizer, prepared.chat, args)
@@ -62,6 +62,7 @@ def run(args: TrainArgs, run: Run) -> int:
             callbacks.EvaluationClock(log),
             stop,
             callbacks.StopWhenDiverged(),
+            callbacks.DataReportKeeper(prepared.report, lambda: steps.write_report(prepared, run)),
             *([callbacks.StopWhenNoBetter(patience)] if patience else []),
         ],
         stage_loss=loss,

@@ -6,6 +6,7 @@ that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,8 @@ def _intervals(args: TrainArgs) -> dict[str, Any]:
     output = args.output
     best = output.load_best_model_at_end or args.optimization.early_stopping_steps is not None
     metric = output.metric_for_best_model or ("eval_loss" if best or output.save_strategy == "best" else None)
-    _check_metric(metric, with_accuracy=output.compute_accuracy)
+    each = args.data.eval_dataset if args.data.eval_on_each_dataset else ()
+    _check_metric(metric, with_accuracy=output.compute_accuracy, datasets=each)
     return {
         "logging_strategy": output.logging_strategy,
         "logging_steps": output.logging_steps,
@@ -111,9 +113,10 @@ def _intervals(args: TrainArgs) -> dict[str, Any]:
     }
 
 
-def _check_metric(name: str | None, *, with_accuracy: bool) -> None:
+def _check_metric(name: str | None, *, with_accuracy: bool, datasets: Sequence[str]) -> None:
     """Raises ArgError for a measure that no evaluation gives: the run would end at its first one."""
-    known = ["loss", "perplexity", *(["accuracy"] if with_accuracy else [])]
+    measures = ["loss", "perplexity", *(["accuracy"] if with_accuracy else [])]
+    known = [*measures, *(f"{dataset}_{measure}" for dataset in datasets for measure in measures)]
     if name is None or name.removeprefix("eval_") in known:
         return
     hint = "" if with_accuracy else " With compute_accuracy=true also eval_accuracy."

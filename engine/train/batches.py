@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, IterableDataset, Sampler
 
+from engine.data.stream import TokenStream
 from engine.train.losses import labelled_rows
 
 Collator = Callable[[list[dict[str, Any]]], dict[str, Any]]
@@ -107,6 +108,30 @@ def build_loader(
         persistent_workers=num_workers > 0,
         generator=torch.Generator().manual_seed(batches.seed),
     )
+
+
+def build_stream_loader(
+    stream: TokenStream, collate: Collator, *, batch_size: int, shuffle: bool, seed: int, pin_memory: bool
+) -> DataLoader:
+    """Batches of a stream's rows as they come, for ever; no length. Rows are made in this process: a worker
+    of the loader would make all of them over again.
+    """
+    return DataLoader(
+        _Rows(stream, shuffle=shuffle, seed=seed),
+        batch_size=batch_size,
+        collate_fn=LossReady(collate),
+        num_workers=0,
+        pin_memory=pin_memory and torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+class _Rows(IterableDataset):
+    def __init__(self, stream: TokenStream, *, shuffle: bool, seed: int) -> None:
+        self.stream, self.shuffle, self.seed = stream, shuffle, seed
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.stream.rows(seed=self.seed, shuffle=self.shuffle)
 
 
 if __name__ == "__main__":

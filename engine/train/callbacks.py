@@ -17,10 +17,15 @@ from typing import Any
 import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import has_length
 
+from engine.data.report import DataReport, Estimate
 from engine.events import append_event
 from engine.paths import RunPaths
 from engine.train.console import say
+
+# Steps that are timed for the estimate of the whole.
+TIMED_STEPS = 5
 
 
 class RunLog(TrainerCallback):
@@ -40,7 +45,7 @@ class RunLog(TrainerCallback):
             {"phase": "training", "current": state.global_step, "total": state.max_steps},
         )
         loader = kwargs.get("train_dataloader")
-        if loader is not None and _has_other_rows(state, len(loader), args.gradient_accumulation_steps):
+        if has_length(loader) and _has_other_rows(state, len(loader), args.gradient_accumulation_steps):
             say("data or batch size changed since that checkpoint: rows may be seen twice or not at all")
         if self.with_bar:
             from tqdm import tqdm
@@ -149,6 +154,37 @@ class EvaluationClock(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.run_log.last_time = time.monotonic()
         self.run_log.last_tokens = state.num_input_tokens_seen
+
+
+class DataReportKeeper(TrainerCallback):
+    """Keeps data_report.json true while a run goes on: how long it will take once steps were timed, and the
+    counts of a stream, which grow.
+    """
+
+    def __init__(self, report: DataReport, write: Callable[[], None]) -> None:
+        self.report, self.write = report, write
+        self._timed_from: tuple[int, float] | None = None
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        self.report.estimate = Estimate(state.max_steps)
+        self.write()
+
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        estimate, step, now = self.report.estimate, state.global_step, time.monotonic()
+        if self._timed_from is None:
+            # The first step pays for caches and kernels; it says nothing of the others.
+            self._timed_from = step, now
+        elif estimate is not None and estimate.seconds is None and step - self._timed_from[0] >= TIMED_STEPS:
+            first, began = self._timed_from
+            estimate.seconds = round((now - began) / (step - first) * estimate.steps, 1)
+            self.write()
+
+    def on_save(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if self.report.streaming:
+            self.write()
+
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        self.write()
 
 
 class StopWhenAsked(TrainerCallback):

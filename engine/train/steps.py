@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from engine.data.collate import PaddedCollator, PaddingFreeCollator
+from engine.data.report import Estimate
 from engine.errors import ArgError, Problem, UserError
 from engine.events import append_event, finite
 from engine.models import attention as segment
@@ -45,11 +46,33 @@ def find_resume(args: TrainArgs, run: Run) -> Path | None:
     return point
 
 
-def report_data(prepared: Prepared, run: Run) -> None:
-    """Say what became of the rows, and write it to data_report.json."""
-    write_whole(run.paths.data_report, json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False))
-    for line in prepared.report.lines():
+def report_data(prepared: Prepared, args: TrainArgs, run: Run) -> None:
+    """Say what became of the rows and how many steps they make, and write it to data_report.json."""
+    report, steps = prepared.report, count_steps(prepared.train, args)
+    if args.data.streaming and args.launch.dataloader_num_workers:
+        report.note("dataloader_num_workers has no effect with streaming=true: one process reads the stream")
+    if steps is not None:
+        report.estimate = Estimate(steps)
+    write_report(prepared, run)
+    for line in report.lines():
         say(line)
+
+
+def write_report(prepared: Prepared, run: Run) -> None:
+    write_whole(run.paths.data_report, json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False))
+
+
+def count_steps(train: Any, args: TrainArgs) -> int | None:
+    """Optimiser steps of the run, as the trainer will count them. None where there is nothing to train on."""
+    optimization = args.optimization
+    if optimization.max_steps > 0:
+        return optimization.max_steps
+    if train is None:
+        return None
+    batches = len(train) / optimization.per_device_train_batch_size
+    whole = math.floor(batches) if args.launch.dataloader_drop_last else math.ceil(batches)
+    an_epoch = max(math.ceil(whole / optimization.gradient_accumulation_steps), 1)
+    return math.ceil(optimization.num_train_epochs * an_epoch)
 
 
 def adopt_template(
@@ -82,7 +105,7 @@ def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[n
             f"{type(network).__name__} does not keep sequences of one row apart: "
             "padded batches are used instead"
         )
-    if args.data.packing and not padding_free:
+    if args.data.packing and not args.data.contaminated_packing and not padding_free:
         message = (
             "packing=true needs attention that keeps sequences apart; this model and flash_attn have none. "
         )

@@ -19,16 +19,19 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from engine.data.stream import TokenStream
 from engine.errors import ArgError, Problem
 from engine.models import save
 from engine.models.source import one_line
 from engine.paths import RunPaths
 from engine.train import checkpoint
-from engine.train.batches import Collator, EpochBatches, build_loader
+from engine.train.batches import Collator, EpochBatches, build_loader, build_stream_loader
 from engine.train.losses import LossParts
 from engine.train.metrics import Tally
 from engine.train.optim import build_optimizer
 
+# The eval set without a name of its own (see engine/data/pipeline.py).
+ALL = "eval"
 # Where trainer_state.json keeps the loss of the steps since the last log.
 _UNLOGGED = "unlogged_loss"
 
@@ -76,11 +79,21 @@ class StageTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader:
         table, args = self.train_dataset, self.args
+        seed = args.seed if args.data_seed is None else args.data_seed
+        if isinstance(table, TokenStream):
+            return build_stream_loader(
+                table,
+                self.data_collator,
+                batch_size=self._train_batch_size,
+                shuffle=self.order != "sequential",
+                seed=seed,
+                pin_memory=args.dataloader_pin_memory,
+            )
         self._batches = EpochBatches(
             len(table),
             self._train_batch_size,
             order=self.order,
-            seed=args.seed if args.data_seed is None else args.data_seed,
+            seed=seed,
             lengths=table.lengths if self.order == "group_by_length" else None,
             drop_last=args.dataloader_drop_last,
         )
@@ -103,13 +116,14 @@ class StageTrainer(Trainer):
         )
 
     def _run_epoch(self, *, epoch: int, **rest: Any) -> None:
-        assert self._batches is not None, "the loader is built before the first epoch"
         if self.state.global_step >= self.state.max_steps:
             # Resumed from the last checkpoint of a run that was done: the inherited loop would take one
             # more step.
             self.control.should_training_stop = True
             return
-        self._batches.set_epoch(epoch)
+        if self._batches is not None:
+            # A stream counts its epochs itself.
+            self._batches.set_epoch(epoch)
         self._take_up_unlogged_loss()
         super()._run_epoch(epoch=epoch, **rest)
 
@@ -150,11 +164,11 @@ class StageTrainer(Trainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float] | None:
-        """Mean loss per target over every eval set, and over all together as eval_loss. None where a stop
-        came.
+        """Mean loss per target over all eval sets together as eval_loss, and over each that has a name of its
+        own as eval_NAME_loss. None where a stop came.
         """
         tables = self.eval_dataset if eval_dataset is None else eval_dataset
-        tables = tables if isinstance(tables, dict) else {"": tables}
+        tables = tables if isinstance(tables, dict) else {ALL: tables}
         started = time.monotonic()
         metrics: dict[str, float] = {}
         overall = Tally()
@@ -166,7 +180,7 @@ class StageTrainer(Trainer):
                 if tally is None:
                     self.control.should_training_stop = self._cut_short = True
                     return None
-                if len(tables) > 1:
+                if name != ALL:
                     metrics |= tally.metrics(f"{metric_key_prefix}_{name}", accuracy=self.with_accuracy)
                 overall += tally
         finally:
