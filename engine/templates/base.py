@@ -170,7 +170,8 @@ def parse_answer(
     tools: the declared types of arguments that a format writes as bare text.
     """
     out = _Writer(form, specials or {}, load_tool_format(tool_format or form.tool_format))
-    head = out.text_of(form.assistant).partition(CONTENT)[0]
+    head, _, tail = out.text_of(form.assistant).partition(CONTENT)
+    text = text.removesuffix(tail).removesuffix(tail.rstrip()).removeprefix(head)
     opening, closing = (word.strip() for word in form.thought_words)
     before, found, rest = text.partition(closing)
     ahead, opened, inside = before.partition(opening)
@@ -182,9 +183,10 @@ def parse_answer(
     calls, words = out.tools.parse_calls(text, tools)
     if calls and form.function != form.assistant:
         # What surrounds calls, as mistral's [TOOL_CALLS], may have been decoded or not.
-        for fixed in out.text_of(form.function).split(CONTENT):
-            words = words.removesuffix(fixed) if fixed.strip() in words else words
-    return Answer(words.removeprefix(head), thought, tuple(calls))
+        for fixed in reversed(out.text_of(form.function).split(CONTENT)):
+            words = words.removesuffix(fixed)
+        words = words.removesuffix(out.tools.lead)
+    return Answer(words.removeprefix(head).removeprefix(head.lstrip("\n")), thought, tuple(calls))
 
 
 class _Writer:
@@ -204,7 +206,8 @@ class _Writer:
         self.parts.append(part)
         self.length += len(part)
         if part and isinstance(part, Data):
-            if self.contents and self.contents[-1][1] == start:
+            # Neighbours make one range, unless tokens begin anew between them.
+            if self.contents and self.contents[-1][1] == start and start not in self.cuts[-1:]:
                 start = self.contents.pop()[0]
             self.contents.append((start, self.length))
 
@@ -320,7 +323,8 @@ def _write_words_before_calls(out: _Writer, answer: str) -> None:
     """
     thought, words = _split_thought(out.form, answer)
     head = out.text_of(out.form.assistant).partition(CONTENT)[0] if words else ""
-    for part in (*_answer_parts(out.form, thought), head, *_answer_parts(out.form, words)):
+    lead = out.tools.lead if words else ""
+    for part in (*_answer_parts(out.form, thought), head, *_answer_parts(out.form, words), lead):
         out.write(part)
 
 

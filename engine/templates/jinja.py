@@ -133,7 +133,7 @@ def _answer(form: Format, writer: _Writer, lead: str) -> list[str]:
     else:
         head = writer.halves(form.assistant)[0]
         lines.append("{{- content[:content | length - words | length] -}}")
-        lines.append(f"{{{{- {head} + words if words else '' -}}}}")
+        lines.append(f"{{{{- {head} + words + {quote(lead)} if words else '' -}}}}")
         lines.append(writer.output(form.function, "write_calls(message.tool_calls)"))
     return [*lines, "{%- else -%}", writer.output(form.assistant, "content"), "{%- endif -%}"]
 
