@@ -15,7 +15,7 @@ from engine.templates.chat import ChatTemplate
 
 def render(examples: Sequence[Example], chat: ChatTemplate) -> list[Rendered | str]:
     """One result per example: its text and turns, or the reason why the template cannot take it."""
-    return chat.render([list(example.to_conversation().messages) for example in examples])
+    return chat.render([example.to_conversation() for example in examples])
 
 
 def learnt_spans(rendered: Rendered, *, mask_history: bool, train_on_prompt: bool) -> list[tuple[int, int]]:

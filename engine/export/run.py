@@ -69,7 +69,7 @@ def _load(args: Any, target: Path) -> tuple[Any, Any, Any]:
     from engine.templates.chat import load_chat
 
     tokenizer = load_tokenizer(args.model)
-    chat = load_chat(tokenizer, args.template.template, default_system=args.template.default_system)
+    chat = load_chat(tokenizer, args.template)
     network = load_base(args.model, device=_device(args))
     check_space(target, needed=int(SPARE * _weight_bytes(network)))
     return network, tokenizer, chat
@@ -124,7 +124,10 @@ def _read_back(args: Any, staging: Path, chat: Any, probes: Any, dtype: Any, run
         args.model, model_name_or_path=str(staging), adapter_name_or_path=(), infer_dtype="auto"
     )
     difference = compare(probes, repeat(load_base(model, device=_device(args)), probes), dtype=dtype)
-    written = load_chat(load_tokenizer(model), default_system=args.template.default_system)
+    # Anyone's first use: no template is named, and the other switches stay as they are.
+    written = load_chat(
+        load_tokenizer(model), dataclasses.replace(args.template, template=None, tool_format=None)
+    )
     if _readings(written) != _readings(chat):
         print("the written tokenizer reads a conversation differently from the one in memory", flush=True)
         difference = dataclasses.replace(difference, max_abs=float("inf"))

@@ -39,9 +39,7 @@ class TransformersEngine:
 
     def use(self, model: Any, tokenizer: Any) -> None:
         """Answer with this model; what `load` ends with."""
-        self.chat = load_chat(
-            tokenizer, self._template.template, default_system=self._template.default_system
-        )
+        self.chat = load_chat(tokenizer, self._template)
         for note in self.chat.notes:
             print(note, file=sys.stderr, flush=True)
         self.stop_ids = find_stop_ids(model, self.chat)

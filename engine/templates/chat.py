@@ -10,22 +10,29 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from engine.errors import DataError
-from engine.templates.base import Format, Rendered, load_template, render_prompt, render_turns
-from engine.templates.jinja import write_jinja
-from engine.templates.native import Chat, NativeTemplate
-
-PROBE: tuple[dict[str, str], ...] = (
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": "One?"},
-    {"role": "assistant", "content": "Two."},
-    {"role": "user", "content": "Three?"},
-    {"role": "assistant", "content": "Four."},
+from engine.schema.data import TemplateArgs
+from engine.templates.base import (
+    Answer,
+    Conversation,
+    Format,
+    Rendered,
+    load_template,
+    parse_answer,
+    render_prompt,
+    render_turns,
+    split_messages,
 )
+from engine.templates.compare import compare
+from engine.templates.guard import Guard
+from engine.templates.jinja import write_jinja
+from engine.templates.native import NativeTemplate
+
+Messages = Sequence[Mapping[str, Any]]
 
 
 class Renderer(Protocol):
@@ -33,93 +40,118 @@ class Renderer(Protocol):
 
     notes: list[str]
 
-    def render(self, chats: Sequence[Chat]) -> list[Rendered | str]: ...
+    def render(self, conversations: Sequence[Conversation]) -> list[Rendered | str]: ...
 
-    def render_prompt(self, chat: Chat) -> Rendered: ...
+    def render_prompt(self, conversation: Conversation) -> Rendered: ...
 
     def stop_strings(self) -> list[str]: ...
+
+    def parse_answer(self, text: str, tools: Messages) -> Answer: ...
 
 
 class NamedTemplate:
     """Renders with a format from the data files and the tokenizer's own begin and end tokens."""
 
-    def __init__(self, form: Format, tokenizer: Any, *, thinking: bool | None, discard_history: bool) -> None:
+    def __init__(self, form: Format, tokenizer: Any, args: TemplateArgs) -> None:
         self.form = form
         self.notes: list[str] = []
         self._specials = {"bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token}
-        self._thinking = thinking
-        self._discard_history = discard_history
+        self._options: dict[str, Any] = {
+            "specials": self._specials,
+            "tool_format": args.tool_format,
+            "thinking": args.enable_thinking,
+            # One rule for training and inference: earlier thoughts are kept in both or in neither.
+            "discard_history": not args.preserve_thinking,
+        }
 
-    def render(self, chats: Sequence[Chat]) -> list[Rendered | str]:
-        return [self._render_one(chat) for chat in chats]
+    def render(self, conversations: Sequence[Conversation]) -> list[Rendered | str]:
+        return [self._render_one(conversation) for conversation in conversations]
 
-    def render_prompt(self, chat: Chat) -> Rendered:
-        system, turns, question = _split_chat(chat)
+    def render_prompt(self, conversation: Conversation) -> Rendered:
+        system, turns, question = split_messages(conversation.messages)
         if question is None:
-            raise DataError(f"template {self.form.name}: the last message must be from the user")
+            raise DataError(f"template {self.form.name}: the last message must be from the user or a tool")
         return render_prompt(
-            self.form, turns, question, system=system, specials=self._specials, thinking=self._thinking
+            self.form, turns, question, system=system, tools=conversation.tools, **self._options
         )
 
     def stop_strings(self) -> list[str]:
         return list(self.form.stop_words)
 
-    def _render_one(self, chat: Chat) -> Rendered | str:
+    def parse_answer(self, text: str, tools: Messages) -> Answer:
+        return parse_answer(
+            self.form, text, tools=tools, tool_format=self._options["tool_format"], specials=self._specials
+        )
+
+    def _render_one(self, conversation: Conversation) -> Rendered | str:
         try:
-            system, turns, question = _split_chat(chat)
+            system, turns, question = split_messages(conversation.messages)
         except DataError as error:
             return str(error)
         if question is not None or not turns:
             return "the last message is not an answer"
-        return render_turns(
-            self.form,
-            turns,
-            system=system,
-            specials=self._specials,
-            thinking=self._thinking,
-            discard_history=self._discard_history,
-        )
+        return render_turns(self.form, turns, system=system, tools=conversation.tools, **self._options)
 
 
 @dataclasses.dataclass(frozen=True)
 class ChatTemplate:
     """A renderer with its tokenizer. `fingerprint` changes whenever the same conversation could render
-    differently.
+    differently or give other tokens.
     """
 
     name: str | None
     renderer: Renderer
     tokenizer: Any
-    default_system: str
+    args: TemplateArgs
     fingerprint: str
 
     @property
     def notes(self) -> list[str]:
         return self.renderer.notes
 
-    def render(self, chats: Sequence[Chat]) -> list[Rendered | str]:
+    @property
+    def default_system(self) -> str:
+        return self.args.default_system or ""
+
+    def render(self, conversations: Sequence[Conversation]) -> list[Rendered | str]:
         """Finished conversations -> text and turns, or for each bad one the reason."""
-        return self.renderer.render([self._with_system(chat) for chat in chats])
+        if self.default_system:
+            conversations = [self._with_system(conversation) for conversation in conversations]
+        results = self.renderer.render(conversations)
+        if self.args.allow_control_tokens:
+            return [item if isinstance(item, str) else _unguarded(item) for item in results]
+        return results
 
-    def prompt_text(self, messages: Chat) -> str:
-        return self.renderer.render_prompt(self._with_system(messages)).text
+    def render_prompt(self, messages: Messages, tools: Messages = ()) -> Rendered:
+        """The text a model is given to answer the last message."""
+        asked = Conversation(tuple(map(dict, messages)), tuple(map(dict, tools)))
+        rendered = self.renderer.render_prompt(self._with_system(asked))
+        return _unguarded(rendered) if self.args.allow_control_tokens else rendered
 
-    def prompt_ids(self, messages: Chat) -> list[int]:
+    def prompt_text(self, messages: Messages, tools: Messages = ()) -> str:
+        return self.render_prompt(messages, tools).text
+
+    def prompt_ids(self, messages: Messages, tools: Messages = ()) -> list[int]:
         """Token ids of the prompt that asks for the next answer; the same ids training put before such an
         answer.
         """
-        rendered = self.renderer.render_prompt(self._with_system(messages))
+        rendered = self.render_prompt(messages, tools)
         try:
             rendered.text.encode()
         except UnicodeEncodeError as error:
             raise DataError(
                 f"the conversation holds what is no text: {rendered.text[error.start]!r}"
             ) from None
-        ids: list[int] = []
-        bounds = [0, *rendered.cuts, len(rendered.text)]
-        for start, end in pairwise(bounds):
-            ids.extend(self.tokenizer(rendered.text[start:end], add_special_tokens=False)["input_ids"])
-        return ids
+        return self._guard.encode_row(rendered)
+
+    def parse_answer(self, text: str, tools: Messages = ()) -> Answer:
+        """A model's answer as content, thought and calls: (name, arguments) each. `text` is decoded with its
+        special tokens, as some calls are written with them; a stop at its end is taken off. tools: those on
+        offer.
+        """
+        for stop in self.stop_strings():
+            text = text.removesuffix(stop)
+        return self.renderer.parse_answer(text, tools)
 
     def stop_strings(self) -> list[str]:
         """Texts that end an answer, the tokenizer's end token included."""
@@ -140,86 +172,67 @@ class ChatTemplate:
             return own
         return write_jinja(
             self.renderer.form,
+            tool_format=self.args.tool_format,
             default_system=self.default_system,
             has_bos=self.tokenizer.bos_token is not None,
             has_eos=self.tokenizer.eos_token is not None,
+            thinking=self.args.enable_thinking,
+            preserve_thinking=self.args.preserve_thinking,
         )
 
-    def _with_system(self, chat: Chat) -> Chat:
-        if not self.default_system or (chat and chat[0]["role"] == "system"):
-            return chat
-        return [{"role": "system", "content": self.default_system}, *chat]
+    @cached_property
+    def _guard(self) -> Guard:
+        return Guard(self.tokenizer)
+
+    def _with_system(self, conversation: Conversation) -> Conversation:
+        messages = conversation.messages
+        if not self.default_system or (messages and messages[0]["role"] == "system"):
+            return conversation
+        system = {"role": "system", "content": self.default_system}
+        return Conversation((system, *messages), conversation.tools)
 
 
-def load_chat(
-    tokenizer: Any,
-    name: str | None = None,
-    *,
-    default_system: str | None = None,
-    thinking: bool | None = True,
-    discard_history: bool = False,
-) -> ChatTemplate:
+def load_chat(tokenizer: Any, template: TemplateArgs | None = None) -> ChatTemplate:
     """The tokenizer's own template, or the named one where a name is given.
 
-    thinking and discard_history concern named reasoning templates only (see base.render_turns). Raises
-    UserError for an unknown name, DataError when no name is given and the tokenizer has no template.
+    Raises UserError for an unknown name, DataError when no name is given and the tokenizer has no template.
     """
-    if name is None:
-        native = NativeTemplate(tokenizer)
+    args = template or TemplateArgs()
+    if args.template is None:
+        native = NativeTemplate(
+            tokenizer,
+            thinking=args.enable_thinking,
+            preserve_thinking=args.preserve_thinking,
+            guards=not args.allow_control_tokens,
+        )
         facts = [tokenizer.chat_template, tokenizer.special_tokens_map]
-        return ChatTemplate(None, native, tokenizer, default_system or "", _digest(facts, default_system))
-    form = load_template(name)
-    named = NamedTemplate(form, tokenizer, thinking=thinking, discard_history=discard_history)
-    specials = [tokenizer.bos_token, tokenizer.eos_token]
-    facts = [dataclasses.asdict(form), specials, thinking, discard_history]
-    chat = ChatTemplate(name, named, tokenizer, default_system or "", _digest(facts, default_system))
-    if tokenizer.chat_template and (difference := _difference(chat, tokenizer)):
-        named.notes.append(difference)
-    return chat
-
-
-def _difference(chat: ChatTemplate, tokenizer: Any) -> str:
-    """One line when the named template and the tokenizer's own do not render a probe alike, else ""."""
-    own = NativeTemplate(tokenizer)
-    for probe in (PROBE, PROBE[1:3]):
-        theirs, ours = own.render([probe])[0], chat.renderer.render([probe])[0]
-        if isinstance(theirs, str) or isinstance(ours, str):
-            continue
-        if theirs.text.rstrip() == ours.text.rstrip():
-            continue
-        at = next(
-            (i for i, (a, b) in enumerate(zip(ours.text, theirs.text, strict=False)) if a != b),
-            min(len(ours.text), len(theirs.text)),
+        return ChatTemplate(None, native, tokenizer, args, _digest(facts, args))
+    form = load_template(args.template)
+    named = NamedTemplate(form, tokenizer, args)
+    facts = [dataclasses.asdict(form), tokenizer.bos_token, tokenizer.eos_token]
+    if tokenizer.chat_template:
+        own = NativeTemplate(
+            tokenizer, thinking=args.enable_thinking, preserve_thinking=args.preserve_thinking
         )
-        start = max(0, at - 12)
-        return (
-            f"template={chat.name} differs from the tokenizer's own chat template: it writes "
-            f"{ours.text[start : at + 24]!r} where the tokenizer's writes {theirs.text[start : at + 24]!r}"
-        )
-    return ""
+        difference = compare(form.name, (named.render, named.render_prompt), (own.render, own.render_prompt))
+        named.notes += [difference] if difference else []
+    return ChatTemplate(form.name, named, tokenizer, args, _digest(facts, args))
 
 
-def _split_chat(chat: Chat) -> tuple[str, list[tuple[str, str]], str | None]:
-    """(system, finished turns, open question). Raises DataError unless user and assistant alternate."""
-    system = chat[0]["content"] if chat and chat[0]["role"] == "system" else ""
-    rest = list(chat[1:] if chat and chat[0]["role"] == "system" else chat)
-    for number, message in enumerate(rest):
-        expected = ("user", "assistant")[number % 2]
-        if message["role"] != expected:
-            raise DataError(f"message {number + 1} is from {message['role']!r} where {expected} is expected")
-    pairs = [(rest[i]["content"], rest[i + 1]["content"]) for i in range(0, len(rest) - 1, 2)]
-    return system, pairs, rest[-1]["content"] if len(rest) % 2 else None
+def _unguarded(rendered: Rendered) -> Rendered:
+    return dataclasses.replace(rendered, contents=())
 
 
-def _digest(facts: Any, default_system: str | None) -> str:
-    text = json.dumps([facts, default_system], ensure_ascii=False, sort_keys=True, default=str)
+def _digest(facts: Any, args: TemplateArgs) -> str:
+    text = json.dumps([facts, dataclasses.asdict(args)], ensure_ascii=False, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 if __name__ == "__main__":
     from transformers import AutoTokenizer
 
-    shown = load_chat(AutoTokenizer.from_pretrained(sys.argv[1]), *sys.argv[2:3])
+    chosen = TemplateArgs(template=sys.argv[2] if len(sys.argv) > 2 else None)
+    shown = load_chat(AutoTokenizer.from_pretrained(sys.argv[1]), chosen)
     print(
         shown.prompt_text([{"role": "user", "content": "Hi"}]), shown.stop_strings(), *shown.notes, sep="\n"
     )

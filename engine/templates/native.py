@@ -1,194 +1,335 @@
 """The tokenizer's own Jinja template, and where in its output the answers are. Every text comes from
 apply_chat_template itself.
 
-Templates carry no marks around answers, so each conversation shape (its sequence of roles) is rendered once
-with marks in place of the contents. The pieces between the marks are the template's own words; a row's
-rendered text must then be those pieces around the row's contents, whole, or the row is refused. Nothing is
-guessed from the looks of a text.
+Templates carry no marks around answers, so each kind of conversation (roles, calls, thoughts) is rendered
+once with marks in place of the contents (measure.py). A row's text must then be the template's own words
+around the row's contents, whole, or the row is refused (locate.py).
 Try: python -m engine.templates.native data/tiny-qwen3
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from engine.errors import DataError
-from engine.templates.base import Rendered, Turn
+from engine.templates.base import (
+    Answer,
+    Conversation,
+    Rendered,
+    Turn,
+)
+from engine.templates.guard import Guard, Ranges
+from engine.templates.locate import CLOSING_THOUGHT, Shape, Spans, align, build_turns
+from engine.templates.measure import Measure
+from engine.templates.prepare import OPENING_THOUGHT, Takes, words_of
+from engine.templates.tools import ToolFormat, list_tool_formats, load_tool_format
 
-Chat = Sequence[dict[str, str]]
-CLOSING_THOUGHT = "</think>"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What the template writes around the contents of a conversation with these roles.
-
-    pieces[i] stands before message i, the last one after everything. prompt_part[i]: how much of pieces[i] an
-    assistant message's prompt holds (the rest of the piece is learnt). stop_part[i]: how much of pieces[i +
-    1] is its stop.
-    """
-
-    roles: tuple[str, ...]
-    pieces: tuple[str, ...]
-    prompt_part: dict[int, int]
-    stop_part: dict[int, int]
-
-    def lead(self, number: int) -> str:
-        """The words before message `number` that do not belong to an answer."""
-        return self.pieces[number][: self.prompt_part.get(number)]
-
-    def extra(self, number: int) -> str:
-        """The words before message `number` that the template writes into the answer itself, such as an empty
-        thought.
-        """
-        return self.pieces[number][len(self.lead(number)) :]
+Messages = Sequence[Mapping[str, Any]]
+USER = {"role": "user", "content": "U"}
+ANSWER = {"role": "assistant", "content": "A"}
+RESULT = {"role": "tool", "content": "R"}
+PROBE_NAME = "Fq0x7Zm"
+PROBE_TOOL = {
+    "type": "function",
+    "function": {
+        "name": PROBE_NAME,
+        "description": "What it does.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "city": {"type": "string", "description": "city name"},
+                "days": {"type": "integer", "description": "days"},
+            },
+        },
+    },
+}
+UNFOUND = "the chat template changes this conversation so that its answers cannot be found again"
+UNTOLD = (
+    "its text spells control tokens of the tokenizer and the chat template changes it, so that they cannot be"
+    " told from the template's own; allow_control_tokens=true lets them through"
+)
 
 
 class NativeTemplate:
-    """Renders with the tokenizer's template. `notes` collects what a person should know, each said once."""
+    """Renders with the tokenizer's template. `notes` collects what a person should know, each said once.
 
-    name = None
+    thinking False and preserve_thinking reach the template where it asks for them. guards: rows say in
+    `contents` where their data spells control tokens.
+    """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        thinking: bool | None = None,
+        preserve_thinking: bool = False,
+        guards: bool = True,
+    ) -> None:
         if not tokenizer.chat_template:
             raise DataError(
                 "template: this tokenizer has no chat template of its own; name one, such as template: chatml"
             )
         self.tokenizer = tokenizer
         self.notes: list[str] = []
-        self._shapes: dict[tuple[str, ...], Shape | None] = {}
-        special = {*tokenizer.all_special_tokens, *_special_tokens(tokenizer)} - {""}
-        self._special = tuple(sorted(special))
-        self._added = tuple(sorted({*special, *tokenizer.get_added_vocab()} - {""}))
+        template = tokenizer.chat_template
+        source = template if isinstance(template, str) else json.dumps(template)
+        self._options = _switches(source, thinking, preserve_thinking)
+        drops_thoughts = thinking is False and "enable_thinking" in source
+        self._guard = Guard(tokenizer)
+        self._guards = guards and bool(self._guard.tokens)
+        self._measure = Measure(
+            self._try,
+            special=self._guard.tokens,
+            added=tuple(sorted({*self._guard.tokens, *tokenizer.get_added_vocab()} - {""})),
+            eos=tokenizer.eos_token,
+            insist=drops_thoughts,
+            note=self._note,
+        )
+        self._takes = Takes(drops_thoughts=drops_thoughts, numbers_calls="tool_call_id" in source)
+        self._probed = False
+        self._format: ToolFormat | None = None
+        self._format_sought = False
+        if preserve_thinking and CLOSING_THOUGHT in source and set(self._options) <= {"enable_thinking"}:
+            self._note("preserve_thinking has no effect: the tokenizer's chat template knows no such switch")
 
-    def render(self, chats: Sequence[Chat]) -> list[Rendered | str]:
-        """One result per chat: its text and turns, or the reason why it cannot be used."""
-        try:
-            texts: list[str | Exception] = list(self._apply(chats))
-        except _template_errors():
-            texts = [self._apply_one(chat) for chat in chats]
+    def render(self, conversations: Sequence[Conversation]) -> list[Rendered | str]:
+        """One result per conversation: its text and turns, or the reason why it cannot be used."""
+        prepared = [self._prepare(conversation) for conversation in conversations]
+        usable = [item for item in prepared if isinstance(item, Conversation)]
+        suspect = self._guards and self._guard.suspects("\n".join(words_of(usable)))
+        texts = iter(self._apply(usable))
         return [
-            self._locate(chat, text) if isinstance(text, str) else f"the chat template refuses it: {text}"
-            for chat, text in zip(chats, texts, strict=True)
+            self._finish(item, next(texts), suspect) if isinstance(item, Conversation) else item
+            for item in prepared
         ]
 
-    def render_prompt(self, chat: Chat) -> Rendered:
+    def render_prompt(self, conversation: Conversation) -> Rendered:
         """The text a model is given to answer the last message."""
-        try:
-            text = self.tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=True)
-        except _template_errors() as error:
-            raise DataError(f"the tokenizer's chat template refuses this conversation: {error}") from error
-        return Rendered(text, ())
+        prepared = self._prepare(conversation)
+        if isinstance(prepared, str):
+            raise DataError(prepared)
+        messages, tools = prepared.messages, prepared.tools
+        text = self._try(messages, tools, True)
+        if isinstance(text, Exception):
+            raise DataError(f"the tokenizer's chat template refuses this conversation: {text}") from text
+        contents: Ranges | None = ()
+        if self._guards:
+            shape = self._measure.prompt_shape(messages, tools)
+            spans = align(messages, text, shape) if shape and shape.touchy else None
+            suspect = self._guard.suspects("\n".join(words_of([prepared])))
+            contents = self._spelt(prepared, text, spans or [], suspect, generation=True)
+        if contents is None:
+            raise DataError(f"this conversation cannot be used: {UNTOLD}")
+        return Rendered(text, (), (), contents)
 
     def stop_strings(self) -> list[str]:
-        """What ends an answer: the template's own stop where it writes one."""
-        probe = [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]
-        rendered = self.render([probe])[0]
-        if isinstance(rendered, str):
-            return []
-        last = rendered.turns[-1]
-        learnt = rendered.text[last.answer : last.stop]
-        return [token for token in self._special if learnt.endswith(token)]
+        """What ends an answer: the template's own stops, of plain answers and of calls, where it writes
+        some.
+        """
+        probes = [Conversation((USER, ANSWER))]
+        if self._knows_tools().tools:
+            probes.append(Conversation((USER, _calling({"a": "b"}), RESULT, ANSWER), (PROBE_TOOL,)))
+        learnt = [
+            rendered.text[turn.answer : turn.stop]
+            for rendered in self.render(probes)
+            if isinstance(rendered, Rendered)
+            for turn in rendered.turns
+        ]
+        return [token for token in self._guard.tokens if any(text.endswith(token) for text in learnt)]
 
-    def _apply(self, chats: Sequence[Chat]) -> list[str]:
-        texts: list[str] = self.tokenizer.apply_chat_template(list(chats), tokenize=False)
+    def parse_answer(self, text: str, tools: Messages) -> Answer:
+        """By the tool format whose calls look like those of this template; without one, calls stay text."""
+        thought = ""
+        if CLOSING_THOUGHT in text:
+            before, _, text = text.partition(CLOSING_THOUGHT)
+            thought, text = before.replace(OPENING_THOUGHT, "", 1).strip("\n"), text.lstrip("\n")
+        tool_format = self._tool_format()
+        calls, content = tool_format.parse_calls(text, tools) if tool_format else ([], text)
+        return Answer(content, thought, tuple(calls))
+
+    def _tool_format(self) -> ToolFormat | None:
+        if not self._format_sought:
+            self._format_sought = True
+            arguments = {"city": "Paris", "days": 2}
+            probe = Conversation((USER, _calling(arguments), RESULT, ANSWER), (PROBE_TOOL,))
+            (rendered,) = self.render([probe])
+            if isinstance(rendered, Rendered):
+                turn = rendered.turns[0]
+                text = rendered.text[turn.answer : turn.stop].rpartition(CLOSING_THOUGHT)[2]
+                for token in self._guard.tokens:
+                    text = text.removesuffix(token)
+                formats = map(load_tool_format, list_tool_formats())
+                expected = [(PROBE_NAME, arguments)]
+                self._format = next(
+                    (form for form in formats if form.parse_calls(text, (PROBE_TOOL,))[0] == expected), None
+                )
+        return self._format
+
+    # -- what the template is given
+
+    def _prepare(self, conversation: Conversation) -> Conversation | str:
+        """The conversation as this template takes it, or why it cannot."""
+        plain = all(len(message) == 2 for message in conversation.messages)
+        if plain and not conversation.tools and not self._takes.drops_thoughts:
+            return conversation
+        takes = self._knows_tools()
+        if conversation.tools and not takes.tools:
+            return "the tokenizer's chat template writes no tools; name a template that does"
+        try:
+            return Conversation(takes.prepare(conversation.messages), conversation.tools)
+        except DataError as error:
+            return str(error)
+
+    def _knows_tools(self) -> Takes:
+        """What the template takes, found out when the first such conversation comes."""
+        if not self._probed:
+            self._probed = True
+            shown = self._try((USER,), (PROBE_TOOL,), False)
+            objects, texts = (
+                self._try(takes.prepare((USER, _calling({"Kq0x7Zm": "Vq0x7Zm"}))), (), False)
+                for takes in (self._takes, dataclasses.replace(self._takes, text_arguments=True))
+            )
+            # A template that only joins texts refuses an object, or writes it as Python does.
+            as_text = not isinstance(texts, Exception) and (
+                isinstance(objects, Exception) or "{'Kq0x7Zm'" in objects
+            )
+            self._takes = dataclasses.replace(
+                self._takes, tools=isinstance(shown, str) and PROBE_NAME in shown, text_arguments=as_text
+            )
+        return self._takes
+
+    def _apply(self, conversations: Sequence[Conversation]) -> list[str | Exception]:
+        """One text each, in batches of those with the same tools."""
+        texts: list[str | Exception] = []
+        for tools, group in groupby(conversations, key=lambda item: item.tools):
+            batch = [list(item.messages) for item in group]
+            try:
+                texts += self._call(batch, tools, False)
+            except _template_errors():
+                texts += [self._try(messages, tools, False) for messages in batch]
         return texts
 
-    def _apply_one(self, chat: Chat) -> str | Exception:
+    def _try(self, messages: Messages, tools: Messages, generation: bool) -> str | Exception:
         try:
-            return self._apply([chat])[0]
+            text: str = self._call(list(messages), tools, generation)
         except _template_errors() as error:
             return error
+        return text
 
-    def _locate(self, chat: Chat, text: str) -> Rendered | str:
-        roles = tuple(message["role"] for message in chat)
-        if roles not in self._shapes:
-            self._shapes[roles] = self._measure(roles)
-        shape = self._shapes[roles]
-        spans = _align(chat, text, shape) if shape else None
-        if shape and not spans:
-            # A template that writes today's date changes its pieces at midnight: measure once more.
-            shape = self._measure(roles)
-            spans = _align(chat, text, shape) if shape and shape != self._shapes[roles] else None
-            self._shapes[roles] = shape if spans else self._shapes[roles]
+    def _call(self, messages: Any, tools: Messages, generation: bool) -> Any:
+        return self.tokenizer.apply_chat_template(
+            messages,
+            tools=list(tools) or None,
+            tokenize=False,
+            add_generation_prompt=generation,
+            **self._options,
+        )
+
+    # -- what it wrote
+
+    def _finish(self, conversation: Conversation, text: str | Exception, suspect: bool) -> Rendered | str:
+        if isinstance(text, Exception):
+            return f"the chat template refuses it: {text}"
+        shape, spans = self._locate(conversation, text)
         if not spans or not shape:
-            return "the chat template changes this conversation so that its answers cannot be found again"
-        return self._with_stop(text, _turns(shape, spans, len(text)), shape)
+            return UNFOUND
+        contents: Ranges | None = ()
+        if suspect or (shape.touchy and self._guards):
+            contents = self._spelt(conversation, text, spans if shape.touchy else [], suspect)
+        if contents is None:
+            return UNTOLD
+        if any(len(message) > 2 for message in conversation.messages):
+            self._note_losses(conversation.messages, text, spans)
+        rendered = Rendered(text, build_turns(shape, spans, len(text)), (), contents)
+        if shape.added:
+            rendered = _with_added(rendered, shape.added)
+        stop = shape.stop_part.get(len(conversation.messages) - 1)
+        return rendered if stop else self._with_stop(rendered)
 
-    def _with_stop(self, text: str, turns: tuple[Turn, ...], shape: Shape) -> Rendered:
+    def _locate(self, conversation: Conversation, text: str) -> tuple[Shape | None, Spans | None]:
+        messages, tools = conversation.messages, conversation.tools
+        shape = self._measure.shape(messages, tools)
+        spans = align(messages, text, shape) if shape else None
+        if shape and not spans:
+            # A template that writes today's date changes its words at midnight: measure once more.
+            anew = self._measure.shape(messages, tools, anew=True)
+            if anew and anew != shape:
+                return anew, align(messages, text, anew)
+        return shape, spans
+
+    def _spelt(
+        self, conversation: Conversation, text: str, spans: Spans, suspect: bool, *, generation: bool = False
+    ) -> Ranges | None:
+        """Where the data spells control tokens: rendered once more with marks around them, so that they are
+        told from the template's own. None when that changes the text. spans: contents that the template's
+        words touch.
+        """
+        plain = [
+            span
+            for message, span in zip(conversation.messages, spans, strict=False)
+            if not message.get("tool_calls")
+        ]
+        guard = self._guard
+        if not suspect or not any(map(guard.spells, words_of([conversation], escaped=False))):
+            return tuple(plain)
+        messages, tools = _map(guard.mark, (conversation.messages, conversation.tools))
+        marked = self._try(messages, tools, generation)
+        if isinstance(marked, Exception) or guard.unmark(marked) != text:
+            return None
+        return tuple(sorted({*plain, *guard.marked(marked)}))
+
+    def _with_stop(self, rendered: Rendered) -> Rendered:
         """Templates such as GLM-4's end no answer; one that never sees a stop never learns to stop."""
-        last = turns[-1]
         eos = self.tokenizer.eos_token
-        if shape.stop_part[len(shape.roles) - 1] or not eos:
-            return Rendered(text, turns)
+        if not eos or not rendered.turns:
+            return rendered
         self._note(
             f"the tokenizer's chat template writes no stop after the last answer; {eos} is appended there"
         )
-        end = len(text) + len(eos)
-        return Rendered(text + eos, (*turns[:-1], Turn(last.start, last.header, last.answer, end, end)))
+        *turns, last = rendered.turns
+        end = len(rendered.text) + len(eos)
+        last = dataclasses.replace(last, stop=end, end=end)
+        return Rendered(rendered.text + eos, (*turns, last), (), rendered.contents)
 
-    def _measure(self, roles: tuple[str, ...]) -> Shape | None:
-        """Render these roles with marks for contents. None when a mark is lost, doubled or out of order."""
-        marks = [f"Mq{number}x7Zm" for number in range(len(roles))]
-        chat = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
-        text = self._apply_one(chat)
-        pieces = _split(text, marks) if isinstance(text, str) else None
-        if pieces is None:
-            return None
-        answers = [number for number, role in enumerate(roles) if role == "assistant" and number > 0]
-        final_stop = self._stop_in(pieces[-1])
-        prompt_part = {number: self._prompt_part(chat[:number], pieces[number]) for number in answers}
-        stop_part = {}
-        for number in answers:
-            piece = pieces[number + 1]
-            ends = piece.startswith(pieces[-1][:final_stop])
-            eos = self.tokenizer.eos_token
-            stop_part[number] = final_stop if ends else len(eos) if eos and piece.startswith(eos) else 0
-        return Shape(roles, tuple(pieces), prompt_part, stop_part)
-
-    def _prompt_part(self, before: Chat, piece: str) -> int:
-        """How much of the piece before an answer the generation prompt already holds."""
-        try:
-            text = self.tokenizer.apply_chat_template(
-                list(before), tokenize=False, add_generation_prompt=True
-            )
-        except _template_errors():
-            return len(piece)
-        header = text.rpartition(before[-1]["content"])[2]
-        if piece.startswith(header):
-            return len(header)
-        shared = next(
-            (i for i, (a, b) in enumerate(zip(header, piece, strict=False)) if a != b),
-            min(len(header), len(piece)),
-        )
-        for whole in (header, piece):
-            for token in self._added:
-                start = whole.rfind(token, 0, shared + len(token) - 1)
-                if start < shared < start + len(token) and start >= 0:
-                    shared = start
-        self._note(
-            f"the generation prompt ends with {header[shared:]!r}, which trained answers do not begin with"
-        )
-        return shared
-
-    def _stop_in(self, tail: str) -> int:
-        """Length of the last piece up to and with its first special token; 0 when it holds none."""
-        found = [(tail.index(token), -len(token), token) for token in self._special if token in tail]
-        if not found:
-            return 0
-        position, _, token = min(found)
-        return position + len(token)
+    def _note_losses(self, messages: Messages, text: str, spans: Spans) -> None:
+        """Thoughts and words that the template does not write."""
+        question = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
+        for number, (message, (start, end)) in enumerate(zip(messages, spans, strict=True)):
+            if len(message) == 2 or message["role"] != "assistant":
+                continue
+            answer = text[start:end]
+            if message.get("reasoning_content", "").strip() not in answer and number > question:
+                self._note(
+                    "the tokenizer's chat template leaves out thoughts that the data keeps apart from answers"
+                )
+            if message["content"].rpartition(CLOSING_THOUGHT)[2].strip() not in answer:
+                self._note("the tokenizer's chat template leaves out what an answer says beside its calls")
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
 
-def _special_tokens(tokenizer: Any) -> list[str]:
-    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+def _switches(source: str, thinking: bool | None, preserve_thinking: bool) -> dict[str, bool]:
+    """The variables that the template asks for. Thinking is only switched off: on is its own default."""
+    switches = {}
+    if thinking is False:
+        switches["enable_thinking"] = False
+    if "preserve_thinking" in source:
+        switches["preserve_thinking"] = preserve_thinking
+    if "clear_thinking" in source:
+        switches["clear_thinking"] = not preserve_thinking
+    return switches
+
+
+def _calling(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    call = {"type": "function", "function": {"name": PROBE_NAME, "arguments": arguments}}
+    return {"role": "assistant", "content": "", "tool_calls": [call]}
 
 
 def _template_errors() -> tuple[type[Exception], ...]:
@@ -198,87 +339,31 @@ def _template_errors() -> tuple[type[Exception], ...]:
     return (TemplateError, TypeError, ValueError, LookupError)
 
 
-def _split(text: str, marks: Sequence[str]) -> list[str] | None:
-    if any(text.count(mark) != 1 for mark in marks):
-        return None
-    pieces = []
-    for mark in marks:
-        piece, found, text = text.partition(mark)
-        if not found:
-            return None
-        pieces.append(piece)
-    return [*pieces, text]
+def _with_added(rendered: Rendered, words: str) -> Rendered:
+    """`words` written at the end of the last answer's prompt."""
+    *turns, last = rendered.turns
+    at, size = last.answer, len(words)
+    turn = Turn(last.start, last.header, at + size, last.stop + size, last.end + size)
+    contents = tuple(
+        (start, end) if end <= at else (start + size, end + size) for start, end in rendered.contents
+    )
+    return Rendered(rendered.text[:at] + words + rendered.text[at:], (*turns, turn), (), contents)
 
 
-def _align(chat: Chat, text: str, shape: Shape) -> list[tuple[int, int]] | None:
-    """(begin, end) of each content in the text so that pieces and contents cover it exactly; None when they
-    cannot.
-
-    A depth-first walk: templates may strip contents, and may move thoughts, so each content has a few
-    possible forms.
-    """
-    if not text.startswith(shape.lead(0)):
-        return None
-    spans: list[tuple[int, int]] = []
-    choices = [_candidates(chat, text, shape, 0, len(shape.lead(0)))]
-    while choices:
-        span = next(choices[-1], None)
-        if span is None:
-            choices.pop()
-            if spans:
-                spans.pop()
-            continue
-        after = span[1] + len(shape.lead(len(choices)))
-        if len(choices) == len(chat):
-            if after == len(text):
-                return [*spans, span]
-            continue
-        spans.append(span)
-        choices.append(_candidates(chat, text, shape, len(choices), after))
-    return None
-
-
-def _candidates(chat: Chat, text: str, shape: Shape, number: int, position: int) -> Iterator[tuple[int, int]]:
-    """Where message `number` can stand from `position` on, its following piece right behind it; plain content
-    first.
-    """
-    content, after = chat[number]["content"], shape.lead(number + 1)
-    begin = position + len(shape.extra(number))
-    if text.startswith(shape.extra(number), position):
-        for form in dict.fromkeys((content, content.strip(), content.lstrip(), content.rstrip())):
-            if text.startswith(form, begin) and text.startswith(after, begin + len(form)):
-                yield begin, begin + len(form)
-    if chat[number]["role"] != "assistant" or CLOSING_THOUGHT not in content:
-        return
-    # The template writes the thoughts its own way or drops them: the answer is whatever ends in the visible
-    # words.
-    visible = content.rpartition(CLOSING_THOUGHT)[2]
-    for form in dict.fromkeys((visible.strip(), visible.lstrip("\n"), visible)):
-        start = text.find(form + after, position)
-        while start >= 0:
-            yield position, start + len(form)
-            start = text.find(form + after, start + 1)
-
-
-def _turns(shape: Shape, spans: Sequence[tuple[int, int]], length: int) -> tuple[Turn, ...]:
-    """Prompt and answer positions; several messages before one answer are one prompt."""
-    turns = []
-    start = 0
-    for number in sorted(shape.prompt_part):
-        piece_start = spans[number - 1][1]
-        answer = piece_start + shape.prompt_part[number]
-        stop = spans[number][1] + shape.stop_part[number]
-        turns.append((start, piece_start, answer, stop))
-        start = stop
-    ends = [turn[0] for turn in turns[1:]] + [length]
-    return tuple(Turn(*turn, end) for turn, end in zip(turns, ends, strict=True))
+def _map(change: Any, value: Any) -> Any:
+    """A copy with every text in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {change(key): _map(change, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_map(change, inner) for inner in value]
+    return value
 
 
 if __name__ == "__main__":
     from transformers import AutoTokenizer
 
     template = NativeTemplate(AutoTokenizer.from_pretrained(sys.argv[1]))
-    shown = template.render([[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]])[
-        0
-    ]
+    shown = template.render([Conversation((USER, ANSWER))])[0]
     print(shown if isinstance(shown, str) else [shown.text, shown.turns, template.notes])

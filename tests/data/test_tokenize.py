@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data.render import render, spans
 from engine.data.cut import share, truncate
+from engine.data.render import render, spans
 from engine.data.tokenize import TokenBatch, encode
+from engine.schema.data import TemplateArgs
 from engine.templates.base import Rendered, Turn
 from engine.templates.chat import load_chat
 from tests.data.support import build_tokenizer, conversation, learnt_text
@@ -19,7 +20,7 @@ FOUR = conversation("Hi", "Hello there", "Who?", "A small model", system="Be bri
 
 
 def tokens_of(tokenizer: Any, example: Any, template: str | None = None, **options: Any) -> TokenBatch:
-    (rendered,) = render([example], load_chat(tokenizer, template))
+    (rendered,) = render([example], load_chat(tokenizer, TemplateArgs(template=template)))
     assert isinstance(rendered, Rendered)
     given = {"cutoff_len": 2048, "mask_history": False, "train_on_prompt": False, **options}
     return encode([rendered], tokenizer, **given)
@@ -71,7 +72,7 @@ def test_labels_decode_to_the_answer(template: str | None, answer: str) -> None:
 
 def test_named_template_keeps_prompt_ids_apart_from_the_answer(tokenizer: Any) -> None:
     """`ASSISTANT:` and the answer touch; encoded as one text they would share a token."""
-    chat = load_chat(tokenizer, "vicuna")
+    chat = load_chat(tokenizer, TemplateArgs(template="vicuna"))
     ids, labels = tokens_of(tokenizer, conversation("Hi", "Hello"), "vicuna").row(0)
     prompt = chat.prompt_ids([{"role": "user", "content": "Hi"}])
     assert ids[: len(prompt)] == prompt

@@ -88,12 +88,13 @@ def test_a_named_template_is_written_so_that_nobody_has_to_name_it_again(
 ) -> None:
     from transformers import AutoTokenizer
 
+    from engine.schema.data import TemplateArgs
     from engine.templates.chat import load_chat
 
     run = make_run(workdir / "run")
     assert call(export_run.main, "export", {**values, "template": "vicuna"}, run) == 0
     chat = [{"role": "user", "content": "Hi"}]
-    named = load_chat(AutoTokenizer.from_pretrained(tiny_random), "vicuna")
+    named = load_chat(AutoTokenizer.from_pretrained(tiny_random), TemplateArgs(template="vicuna"))
     written = load_chat(AutoTokenizer.from_pretrained(workdir / "out"))
     assert written.prompt_ids(chat) == named.prompt_ids(chat)
     assert "USER: Hi" in written.prompt_text(chat)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from engine.data.render import learnt_spans
 from engine.data.tokenize import encode
 from engine.errors import DataError
-from engine.templates.base import Rendered
+from engine.schema.data import TemplateArgs
+from engine.templates.base import Conversation, Rendered
 from engine.templates.chat import load_chat
 from engine.templates.native import NativeTemplate
 from tests.data import support
@@ -62,11 +63,19 @@ CONTENTS = st.lists(
 
 
 def chat_of(contents: list[str], system: str = "") -> list[dict[str, str]]:
-    return support.conversation(*contents, system=system).to_chat()
+    return list(support.conversation(*contents, system=system).to_conversation().messages)
+
+
+def conversation_of(contents: list[str], system: str = "") -> Conversation:
+    return Conversation(tuple(chat_of(contents, system)))
+
+
+def named(name: str | None, **values: Any) -> TemplateArgs:
+    return TemplateArgs(template=name, **values)
 
 
 def render(style: str, chat: list[dict[str, str]]) -> Rendered:
-    (rendered,) = TEMPLATES[style].render([chat])
+    (rendered,) = TEMPLATES[style].render([Conversation(tuple(chat))])
     assert isinstance(rendered, Rendered), rendered
     return rendered
 
@@ -103,7 +112,7 @@ def test_thinking_template_teaches_the_block_that_the_model_must_write() -> None
 
 def test_template_without_stop_gets_the_end_token_and_says_so() -> None:
     template = NativeTemplate(TOKENIZERS["no_stop"])
-    (rendered,) = template.render([chat_of(["Hi", "Hello", "Who?", "Me"])])
+    (rendered,) = template.render([conversation_of(["Hi", "Hello", "Who?", "Me"])])
     assert isinstance(rendered, Rendered)
     assert learnt(rendered) == ["Hello", "Me<|endoftext|>"]
     assert template.notes == [
@@ -113,14 +122,14 @@ def test_template_without_stop_gets_the_end_token_and_says_so() -> None:
 
 def test_generation_prompt_that_answers_lack_is_noted() -> None:
     template = NativeTemplate(TOKENIZERS["opens_thought"])
-    template.render([chat_of(["Hi", "Hello"])])
+    template.render([conversation_of(["Hi", "Hello"])])
     assert template.notes == [
         "the generation prompt ends with '<think>\\n', which trained answers do not begin with"
     ]
 
 
 def test_refusal_of_the_template_is_the_rows_reason_and_spares_the_others() -> None:
-    results = TEMPLATES["turns"].render([chat_of(["Hi", "A"], "S"), chat_of(["Hi", "A"])])
+    results = TEMPLATES["turns"].render([conversation_of(["Hi", "A"], "S"), conversation_of(["Hi", "A"])])
     assert results[0] == "the chat template refuses it: system role is not supported"
     assert isinstance(results[1], Rendered)
 
@@ -129,7 +138,7 @@ def test_template_that_hides_an_answer_is_refused() -> None:
     tokenizer = support.build_tokenizer(
         "{%- for m in messages -%}{{ m.role + ': ' + m.content | upper + '<|im_end|>' }}{%- endfor -%}"
     )
-    assert NativeTemplate(tokenizer).render([chat_of(["Hi", "Hello"])]) == [
+    assert NativeTemplate(tokenizer).render([conversation_of(["Hi", "Hello"])]) == [
         "the chat template changes this conversation so that its answers cannot be found again"
     ]
 
@@ -138,8 +147,8 @@ def test_template_that_hides_an_answer_is_refused() -> None:
 @settings(max_examples=60, deadline=None)
 @given(contents=st.lists(CONTENTS, min_size=2, max_size=6).filter(lambda items: len(items) % 2 == 0))
 def test_ids_and_labels_hold_for_odd_contents(style: str, contents: list[str]) -> None:
-    """Forged turns, blanks and multi-byte characters: the ids stay those of the whole text, the answers are
-    found.
+    """Blanks and multi-byte characters: the ids stay those of the whole text, the answers are found. Forged
+    turns add no control token.
     """
     chat = chat_of(contents)
     tokenizer = TOKENIZERS[style]
@@ -148,9 +157,17 @@ def test_ids_and_labels_hold_for_odd_contents(style: str, contents: list[str]) -
     assert rendered.text == tokenizer.apply_chat_template(chat, tokenize=False) + tail
     batch = encode([rendered], tokenizer, cutoff_len=10_000, mask_history=False, train_on_prompt=False)
     ids, _ = batch.row(0)
-    assert ids == tokenizer(rendered.text, add_special_tokens=False)["input_ids"]
-    if not tail:
-        assert ids == tokenizer.apply_chat_template(chat, return_dict=False)
+    forges = any(token in text for token in support.SPECIAL for text in contents)
+    assert bool(batch.guarded[0]) == forges
+    if forges:
+        harmless = render(style, chat_of(["a"] * len(contents)))
+        control = set(tokenizer.convert_tokens_to_ids(list(support.SPECIAL)))
+        own = [i for i in tokenizer(harmless.text, add_special_tokens=False)["input_ids"] if i in control]
+        assert [i for i in ids if i in control] == own
+        assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == rendered.text
+    else:
+        assert ids == tokenizer(rendered.text, add_special_tokens=False)["input_ids"]
+        assert tail or ids == tokenizer.apply_chat_template(chat, return_dict=False)
     answers = contents[1::2]
     exact = {
         "chatml": [f"{text}<|im_end|>" for text in answers],
@@ -184,7 +201,7 @@ def test_stop_token_ids() -> None:
     )
     chatml = TOKENIZERS["chatml"]
     assert load_chat(chatml).stop_token_ids() == [chatml.convert_tokens_to_ids("<|im_end|>")]
-    assert load_chat(chatml, "qwen3").stop_token_ids() == [chatml.convert_tokens_to_ids("<|im_end|>")]
+    assert load_chat(chatml, named("qwen3")).stop_token_ids() == [chatml.convert_tokens_to_ids("<|im_end|>")]
 
 
 def test_prompt_ids_equal_apply_chat_template() -> None:
@@ -193,8 +210,8 @@ def test_prompt_ids_equal_apply_chat_template() -> None:
     expected = tokenizer.apply_chat_template(
         [{"role": "system", "content": "S"}, *chat], add_generation_prompt=True, return_dict=False
     )
-    assert load_chat(tokenizer, default_system="S").prompt_ids(chat) == expected
-    assert load_chat(tokenizer, "chatml", default_system="S").prompt_ids(chat) == expected
+    assert load_chat(tokenizer, named(None, default_system="S")).prompt_ids(chat) == expected
+    assert load_chat(tokenizer, named("chatml", default_system="S")).prompt_ids(chat) == expected
 
 
 def test_half_a_character_is_no_prompt() -> None:
@@ -204,24 +221,31 @@ def test_half_a_character_is_no_prompt() -> None:
 
 
 def test_named_template_is_compared_with_the_tokenizers_own() -> None:
-    assert load_chat(TOKENIZERS["chatml"], "chatml").notes == []
-    (note,) = load_chat(TOKENIZERS["chatml"], "llama3").notes
-    assert note.startswith("template=llama3 differs from the tokenizer's own chat template: it writes '")
-    assert "\n" not in note
+    assert load_chat(TOKENIZERS["chatml"], named("chatml")).notes == []
+    (note,) = load_chat(TOKENIZERS["chatml"], named("llama3")).notes
+    head, plain, *_ = note.split("\n")
+    assert head.endswith("from the tokenizer's own chat template (plain, system, several turns). plain:")
+    assert plain == "--- the tokenizer's own"
+    assert "-<|im_start|>user\\n\n" in note
+    assert len(note.splitlines()) <= 16
 
 
 def test_tokenizer_without_a_template_needs_a_name() -> None:
     bare = support.build_tokenizer(None)
     with pytest.raises(DataError, match="this tokenizer has no chat template of its own"):
         load_chat(bare)
-    assert load_chat(bare, "chatml").prompt_text([{"role": "user", "content": "Hi"}]).endswith("assistant\n")
+    assert (
+        load_chat(bare, named("chatml"))
+        .prompt_text([{"role": "user", "content": "Hi"}])
+        .endswith("assistant\n")
+    )
 
 
 @pytest.mark.parametrize("name", ["vicuna", "alpaca", "llama2", "qwen3", "glm4"])
 def test_named_ids_are_those_of_each_prompt_and_each_answer(name: str) -> None:
     tokenizer = support.build_tokenizer(None, bos="<s>", eos="</s>")
-    chat = load_chat(tokenizer, name)
-    (rendered,) = chat.render([chat_of(["Hi", "Hello", "Who?", "Me"], "Be brief.")])
+    chat = load_chat(tokenizer, named(name))
+    (rendered,) = chat.render([conversation_of(["Hi", "Hello", "Who?", "Me"], "Be brief.")])
     assert isinstance(rendered, Rendered)
     expected: list[int] = []
     for turn in rendered.turns:

@@ -1,0 +1,264 @@
+"""Where the contents of a conversation stand in the text that a chat template made of it. Renders nothing.
+
+A Shape is what the template writes around contents, measured with marks in their place (`split_at_marks`).
+`align` lays it over a row's text: pieces and contents must cover the text exactly, or the row is refused.
+Nothing is guessed from the looks of a text.
+Try: python -m engine.templates.native data/tiny-qwen3
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.templates.base import Turn
+
+Message = Mapping[str, Any]
+Spans = list[tuple[int, int]]
+CLOSING_THOUGHT = "</think>"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the template writes around the contents of conversations of one kind.
+
+    pieces[i] stands before message i, the last one after everything. prompt_part[i]: how much of pieces[i] an
+    assistant message's prompt holds (the rest of the piece is learnt). stop_part[i]: how much of pieces[i +
+    1] is its stop. added: words that only the generation prompt writes before the last answer. touchy: a
+    content and the words next to it could spell a control token together.
+    """
+
+    pieces: tuple[str, ...]
+    prompt_part: Mapping[int, int]
+    stop_part: Mapping[int, int]
+    added: str = ""
+    touchy: bool = False
+
+    def lead(self, number: int) -> str:
+        """The words before message `number` that do not belong to an answer."""
+        return self.pieces[number][: self.prompt_part.get(number)]
+
+    def extra(self, number: int) -> str:
+        """The words before message `number` that the template writes into the answer itself, such as an empty
+        thought.
+        """
+        return self.pieces[number][len(self.lead(number)) :]
+
+
+def kind_of(message: Message) -> str:
+    """Messages of one kind are written alike: the role, and for more than plain words what else there is."""
+    role: str = message["role"]
+    if len(message) == 2:
+        return role
+    calls, thought = message.get("tool_calls") or (), message.get("reasoning_content")
+    if not calls and not thought:
+        return role
+    return f"{role} {len(calls)}{' thinks' if thought else ''}{' speaks' if message['content'] else ''}"
+
+
+def with_marks(messages: Sequence[Message], *, arguments: Mapping[str, Any] | None = None) -> list[Any]:
+    """The same kinds of messages with marks in place of contents, and the marks of each: [(message, marks)].
+
+    arguments: what every call is given in place of a marked argument.
+    """
+    marked = []
+    for number, message in enumerate(messages):
+        copy = {**message, "content": f"Mq{number}x7Zm"}
+        if message.get("reasoning_content"):
+            copy["reasoning_content"] = f"Tq{number}x7Zm"
+        calls = message.get("tool_calls") or ()
+        if calls:
+            copy["content"] = copy["content"] if message["content"] else ""
+            copy["tool_calls"] = [
+                _marked_call(call, f"q{number}c{index}x7Zm", arguments) for index, call in enumerate(calls)
+            ]
+        marked.append(copy)
+    return marked
+
+
+def _marked_call(call: Message, mark: str, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    given: Any = {f"K{mark}": f"V{mark}"} if arguments is None else dict(arguments)
+    if isinstance(call["function"]["arguments"], str):
+        given = json.dumps(given)
+    return {**call, "function": {**call["function"], "name": f"N{mark}", "arguments": given}}
+
+
+def split_at_marks(messages: Sequence[Message], text: str) -> list[str] | None:
+    """The text around the marked messages. None when a mark is lost, doubled or out of order."""
+    pieces = []
+    position = 0
+    for number, message in enumerate(messages):
+        begin, end = _extent(message, number, text) or (-1, -1)
+        if begin < position:
+            return None
+        pieces.append(text[position:begin])
+        position = end
+    return [*pieces, text[position:]]
+
+
+def _extent(message: Message, number: int, text: str) -> tuple[int, int] | None:
+    """From the first to the last mark of a message."""
+    content = f"Mq{number}x7Zm"
+    calls = message.get("tool_calls") or ()
+    marks = [content] if message["content"] else []
+    if text.count(content) != 1 and not calls:
+        return None
+    if message.get("reasoning_content"):
+        marks.append(f"Tq{number}x7Zm")
+    for index in range(len(calls)):
+        if f"Nq{number}c{index}x7Zm" not in text:
+            return None
+        marks += [f"{kind}q{number}c{index}x7Zm" for kind in "NKV"]
+    found = [mark for mark in marks if mark in text]
+    if any(text.count(mark) > 1 for mark in found if mark[0] in "MT"):
+        return None
+    return min(text.find(mark) for mark in found), max(text.rfind(mark) + len(mark) for mark in found)
+
+
+def align(messages: Sequence[Message], text: str, shape: Shape) -> Spans | None:
+    """(begin, end) of each content in the text so that pieces and contents cover it exactly; None when they
+    cannot.
+    """
+    return _as_given(messages, text, shape) or _walk(messages, text, shape)
+
+
+def _as_given(messages: Sequence[Message], text: str, shape: Shape) -> Spans | None:
+    """The common case: every content stands there as it is."""
+    pieces = shape.pieces
+    spans: Spans = []
+    position = 0
+    for message, piece in zip(messages, pieces, strict=False):
+        if len(message) != 2:
+            return None
+        content = message["content"]
+        if not text.startswith(piece, position):
+            return None
+        begin = position + len(piece)
+        position = begin + len(content)
+        if not text.startswith(content, begin):
+            return None
+        spans.append((begin, position))
+    if position + len(pieces[-1]) != len(text) or not text.endswith(pieces[-1]):
+        return None
+    return spans
+
+
+def _walk(messages: Sequence[Message], text: str, shape: Shape) -> Spans | None:
+    """Depth first: templates may strip contents, and may move thoughts, so each content has a few possible
+    forms.
+    """
+    if not text.startswith(shape.lead(0)):
+        return None
+    spans: Spans = []
+    choices = [_candidates(messages[0], text, shape, 0, len(shape.lead(0)))]
+    while choices:
+        span = next(choices[-1], None)
+        if span is None:
+            choices.pop()
+            if spans:
+                spans.pop()
+            continue
+        number = len(choices)
+        after = span[1] + len(shape.lead(number))
+        if number == len(messages):
+            if after == len(text):
+                return [*spans, span]
+            continue
+        spans.append(span)
+        choices.append(_candidates(messages[number], text, shape, number, after))
+    return None
+
+
+def _candidates(
+    message: Message, text: str, shape: Shape, number: int, position: int
+) -> Iterator[tuple[int, int]]:
+    """Where message `number` can stand from `position` on, its following piece right behind it; plain content
+    first.
+    """
+    after = shape.lead(number + 1)
+    content: str = message["content"]
+    if message.get("tool_calls"):
+        yield from _calling(message, text, after, position)
+        return
+    thinks = CLOSING_THOUGHT in content if len(message) == 2 else bool(message.get("reasoning_content"))
+    begin = position + len(shape.extra(number))
+    if text.startswith(shape.extra(number), position) and not message.get("reasoning_content"):
+        for form in _forms(message):
+            if text.startswith(form, begin) and text.startswith(after, begin + len(form)):
+                yield begin, begin + len(form)
+    if message["role"] != "assistant" or not (thinks or CLOSING_THOUGHT in content):
+        return
+    # The template writes the thoughts its own way or drops them: the answer is whatever ends in the visible
+    # words.
+    visible = content.rpartition(CLOSING_THOUGHT)[2]
+    for form in dict.fromkeys((visible.strip(), visible.lstrip("\n"), visible)):
+        for start in _occurrences(form + after, text, position):
+            yield position, start + len(form)
+
+
+def _forms(message: Message) -> Iterator[str]:
+    """How templates write a plain content: as it is, stripped, or a tool's result as a JSON string."""
+    content: str = message["content"]
+    yield from dict.fromkeys((content, content.strip(), content.lstrip(), content.rstrip()))
+    if message["role"] == "tool":
+        for ascii_only in (False, True):
+            yield json.dumps(content, ensure_ascii=ascii_only)[1:-1]
+
+
+def _calling(message: Message, text: str, after: str, position: int) -> Iterator[tuple[int, int]]:
+    """An answer that calls is all that stands before the next piece, and it must hold every call whole: what
+    only looks like that piece inside an argument is passed over.
+    """
+    ends = _occurrences(after, text, position) if after else iter((len(text),))
+    for end in ends:
+        if holds_calls(message, text[position:end]):
+            yield position, end
+
+
+def _occurrences(part: str, text: str, position: int) -> Iterator[int]:
+    start = text.find(part, position)
+    while start >= 0:
+        yield start
+        start = text.find(part, start + 1)
+
+
+def holds_calls(message: Message, answer: str) -> bool:
+    """Whether the name and every text among the arguments of each call stand in the answer."""
+    position = 0
+    for call in message["tool_calls"]:
+        position = answer.find(call["function"]["name"], position)
+        if position < 0:
+            return False
+        arguments = call["function"]["arguments"]
+        arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+        for leaf in _texts(arguments):
+            forms = (leaf, json.dumps(leaf, ensure_ascii=False)[1:-1], json.dumps(leaf)[1:-1], leaf.strip())
+            if not any(form in answer for form in forms):
+                return False
+    return True
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def build_turns(shape: Shape, spans: Spans, length: int) -> tuple[Turn, ...]:
+    """Prompt and answer positions; several messages before one answer are one prompt."""
+    turns = []
+    start = 0
+    for number, part in shape.prompt_part.items():
+        header = spans[number - 1][1]
+        stop = spans[number][1] + shape.stop_part[number]
+        turns.append((start, header, header + part, stop))
+        start = stop
+    ends = [turn[0] for turn in turns[1:]] + [length]
+    return tuple(Turn(*turn, end) for turn, end in zip(turns, ends, strict=True))

@@ -1,0 +1,208 @@
+"""Measures chat templates: renders each kind of conversation once with marks for contents and keeps what the
+template wrote around them. Reads no data.
+
+Try: python -m engine.templates.native data/tiny-qwen3
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from engine.templates.locate import CLOSING_THOUGHT, Shape, kind_of, split_at_marks, with_marks
+
+# (messages, tools, generation prompt?) -> text, or what the template raised.
+Apply = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], bool], str | Exception]
+MOST_SHAPES = 4096
+
+
+class Measure:
+    """Shapes by kind of conversation, each measured when first asked for.
+
+    special, added: the tokenizer's control tokens and all its added ones. insist: the last answer's prompt is
+    what the generation prompt writes, even where the template writes finished answers without it.
+    """
+
+    def __init__(
+        self,
+        apply: Apply,
+        *,
+        special: Sequence[str],
+        added: Sequence[str],
+        eos: str | None,
+        insist: bool,
+        note: Callable[[str], None],
+    ) -> None:
+        self._apply, self._note = apply, note
+        self._special, self._added, self._eos, self._insist = special, added, eos, insist
+        self._heads = {char for token in special for char in token[:-1]}
+        self._tails = {char for token in special for char in token[1:]}
+        self._shapes: dict[Any, Shape | None] = {}
+        self._headers: dict[Any, str | None] = {}
+
+    def shape(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], *, anew: bool = False
+    ) -> Shape | None:
+        """None when contents cannot be told apart from what the template writes. anew: measure again."""
+        key = (tuple(map(kind_of, messages)), _key_of(tools) if tools else "")
+        if anew or key not in self._shapes:
+            if len(self._shapes) >= MOST_SHAPES:
+                self._shapes.clear()
+                self._headers.clear()
+            self._shapes[key] = self._measure(messages, tools)
+        return self._shapes[key]
+
+    def prompt_shape(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> Shape | None:
+        """As `shape`, of a conversation that ends with the generation prompt; it has no answers to learn."""
+        key = ("prompt", tuple(map(kind_of, messages)), _key_of(tools) if tools else "")
+        if key not in self._shapes:
+            pieces = self._pieces(messages, tools, generation=True)
+            self._shapes[key] = Shape(tuple(pieces), {}, {}, touchy=self._touchy(pieces)) if pieces else None
+        return self._shapes[key]
+
+    def _measure(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> Shape | None:
+        pieces = self._pieces(messages, tools)
+        if pieces is None:
+            return None
+        answers = [n for n, message in enumerate(messages) if message["role"] == "assistant" and n > 0]
+        final = self._final_words(messages, pieces)
+        prompt_part, stop_part, added = {}, {}, ""
+        for number in answers:
+            last = number == len(messages) - 1
+            prompt_part[number], rest = self._prompt_part(messages, number, pieces[number], tools)
+            if not rest:
+                pass
+            elif self._insist and (not last or CLOSING_THOUGHT not in pieces[number][prompt_part[number] :]):
+                # Earlier answers stay as the template writes them: the model is shown them like that.
+                added = rest if last else ""
+            else:
+                self._note(
+                    f"the generation prompt ends with {rest!r}, which trained answers do not begin with"
+                )
+            calls = bool(messages[number].get("tool_calls"))
+            stop_part[number] = (self._stop_of_calls if calls else self._stop_of)(pieces[number + 1], final)
+        return Shape(tuple(pieces), prompt_part, stop_part, added, self._touchy(pieces))
+
+    def _pieces(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        generation: bool = False,
+    ) -> list[str] | None:
+        """The words around the contents. Behind calls: those that do not depend on the arguments."""
+        pieces = self._marked(messages, tools, None, generation)
+        calling = [number for number, message in enumerate(messages) if message.get("tool_calls")]
+        if pieces is None or not calling:
+            return pieces
+        others = self._marked(messages, tools, {}, generation)
+        others = others or self._marked(messages, tools, {"other": [7]}, generation)
+        if others is None:
+            return None
+        for number in calling:
+            pieces[number + 1] = _common_end(pieces[number + 1], others[number + 1])
+        return pieces
+
+    def _marked(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+        arguments: Mapping[str, Any] | None,
+        generation: bool,
+    ) -> list[str] | None:
+        marked = with_marks(messages, arguments=arguments)
+        text = self._apply(marked, tools, generation)
+        return split_at_marks(marked, text) if isinstance(text, str) else None
+
+    def _prompt_part(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        number: int,
+        piece: str,
+        tools: Sequence[Mapping[str, Any]],
+    ) -> tuple[int, str]:
+        """How much of the piece before an answer the generation prompt already holds, and what it holds
+        beyond.
+        """
+        header = self._header(messages[:number], tools)
+        if header is None:
+            return len(piece), ""
+        if piece.startswith(header):
+            return len(header), ""
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(header, piece, strict=False)) if a != b),
+            min(len(header), len(piece)),
+        )
+        for whole in (header, piece):
+            for token in self._added:
+                start = whole.rfind(token, 0, shared + len(token) - 1)
+                if start < shared < start + len(token) and start >= 0:
+                    shared = start
+        return shared, header[shared:]
+
+    def _header(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> str | None:
+        """What the generation prompt writes behind the last content."""
+        key = (tuple(map(kind_of, messages)), bool(tools))
+        if key not in self._headers:
+            marked = with_marks(messages)
+            text = self._apply(marked, tools, True)
+            found = isinstance(text, str) and marked[-1]["content"] in text
+            self._headers[key] = str(text).rpartition(marked[-1]["content"])[2] if found else None
+        return self._headers[key]
+
+    def _final_words(self, messages: Sequence[Mapping[str, Any]], pieces: Sequence[str]) -> str:
+        """What closes a plain answer at the end of a conversation, up to and with its stop token."""
+        if messages[-1].get("tool_calls"):
+            plain = [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]
+            found = self._marked(plain, (), None, False)
+            pieces = found if found is not None else [""]
+        stop = self._first_token(pieces[-1])
+        return pieces[-1][: stop[1]] if stop else ""
+
+    def _stop_of(self, piece: str, final: str) -> int:
+        """How much of the words behind an answer is its stop."""
+        if piece.startswith(final):
+            return len(final)
+        return len(self._eos) if self._eos and piece.startswith(self._eos) else 0
+
+    def _stop_of_calls(self, piece: str, final: str) -> int:
+        """Calls have closing words of their own before the stop; some end with a stop of their own, or with
+        the token that hands over to the tool.
+        """
+        token = self._first_token(final)
+        word = final[token[0] :] if token else ""
+        if word and word in piece:
+            return piece.index(word) + len(word)
+        first = self._first_token(piece)
+        return first[1] if first else 0
+
+    def _first_token(self, text: str) -> tuple[int, int] | None:
+        """Where the first control token of the text stands."""
+        found = [(text.index(token), -len(token)) for token in self._special if token in text]
+        if not found:
+            return None
+        start, length = min(found)
+        return start, start - length
+
+    def _touchy(self, pieces: Sequence[str]) -> bool:
+        inner = [piece for piece in pieces[1:-1] if not piece]
+        ends = any(piece and piece[-1] in self._heads for piece in pieces[:-1])
+        return bool(inner) or ends or any(piece and piece[0] in self._tails for piece in pieces[1:])
+
+
+def _key_of(tools: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(tools, sort_keys=True, default=str)
+
+
+def _common_end(one: str, other: str) -> str:
+    size = 0
+    while size < min(len(one), len(other)) and one[-1 - size] == other[-1 - size]:
+        size += 1
+    return one[len(one) - size :]
