@@ -11,51 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.data import pipeline
-from engine.data.pipeline import Prepared, load_datasets
-from engine.data.sources import read_bytes
-from engine.data.table import Store, StoreWriter
+from engine.data import build
+from engine.data.store import Store, StoreWriter
 from engine.errors import DataError
-from engine.schema.data import DataArgs, TemplateArgs
-from tests.data.support import alpaca, build_tokenizer, learnt_text, write_dataset
-
-
-class Bench:
-    """A dataset folder, a cache and a tokenizer; `load` runs the data path and notes the progress calls."""
-
-    def __init__(self, root: Path, tokenizer: Any) -> None:
-        self.data, self.cache, self.tokenizer = root / "data", root / "cache", tokenizer
-        self.calls: list[tuple[str, int, int]] = []
-
-    def add(self, name: str, content: object, **entry: Any) -> Path:
-        return write_dataset(self.data, name, content, **entry)
-
-    def load(self, *, template: str | None = None, system: str | None = None, **options: Any) -> Prepared:
-        options.setdefault("dataset", ("rows",))
-        self.calls.clear()
-        return load_datasets(
-            DataArgs(dataset_dir=str(self.data), **options),
-            TemplateArgs(template=template, default_system=system),
-            self.tokenizer,
-            seed=42,
-            progress=lambda *call: self.calls.append(call),
-            cache_dir=self.cache,
-        )
-
-    def stores(self) -> list[str]:
-        return sorted(path.name for path in (self.cache / "tokens").iterdir())
-
-
-@pytest.fixture
-def bench(tmp_path: Path, tokenizer: Any) -> Bench:
-    made = Bench(tmp_path, tokenizer)
-    made.add("rows", alpaca(20))
-    return made
-
-
-def rows_of(prepared: Prepared) -> list[dict[str, list[int]]]:
-    assert prepared.train is not None
-    return list(prepared.train)
+from tests.data.bench import Bench, rows_of
+from tests.data.support import alpaca, build_tokenizer, learnt_text
 
 
 def test_rows_equal_apply_chat_template(bench: Bench) -> None:
@@ -139,14 +99,14 @@ def test_packed_rows_are_the_same_rows_joined(bench: Bench, option: str) -> None
 
 def test_second_run_reads_the_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     first = bench.load()
-    assert bench.calls[0] == ("tokenizing", 0, 20)
+    assert bench.calls[0][:2] == ("tokenizing", 0)
     assert bench.calls[-1] == ("tokenizing", 20, 20)
 
     def fail(*_: Any, **__: Any) -> None:
         raise AssertionError("tokenised again")
 
-    monkeypatch.setattr(pipeline, "encode", fail)
-    monkeypatch.setattr(pipeline, "parse", fail)
+    monkeypatch.setattr(build, "Preparer", fail)
+    monkeypatch.setattr(build, "rows_from", fail)
     second = bench.load()
     assert second.report.datasets[0].from_cache
     assert rows_of(second) == rows_of(first)
@@ -197,7 +157,7 @@ def test_interrupt_while_tokenising_leaves_nothing(bench: Bench, monkeypatch: py
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "encode", interrupted)
+    monkeypatch.setattr(build.Preparer, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         bench.load()
     assert bench.stores() == []
@@ -261,7 +221,7 @@ def test_report(bench: Bench) -> None:
     rows[3] = {"instruction": "no answer", "input": "", "output": ""}
     rows[9] = {"instruction": "long", "output": "word " * 300}
     bench.add("mixed", rows)
-    prepared = bench.load(dataset=("mixed",), cutoff_len=200, preprocessing_num_workers=2)
+    prepared = bench.load(dataset=("mixed",), cutoff_len=200)
     record = json.loads(json.dumps(prepared.report.to_json()))
     (account,) = record["datasets"]
     assert (account["read"], account["used"], account["truncated"]) == (300, 299, 1)
@@ -272,9 +232,7 @@ def test_report(bench: Bench) -> None:
     assert table is not None
     assert account["tokens"] == table.lengths.sum()
     assert account["learnt_tokens"] == table.num_learnt
-    assert record["notes"] == [
-        "preprocessing_num_workers has no effect: the tokenizer uses the machine's cores by itself"
-    ]
+    assert record["notes"] == []
     lines = prepared.report.lines()
     assert lines[0].startswith("dataset mixed: 299 of 300 rows, ")
     assert lines[1] == "  1 dropped: output: is empty: there would be nothing to learn"
@@ -310,11 +268,6 @@ def test_a_sound_store_of_another_process_stays(tmp_path: Path) -> None:
 def test_cache_that_cannot_be_written(bench: Bench) -> None:
     bench.cache.write_text("a file where the folder should be")
     with pytest.raises(
-        DataError, match=r"the token cache .*/cache/tokens cannot be written: Not a directory"
+        DataError, match=r"the folder .*/cache/tokens cannot be written: Not a directory"
     ):
         bench.load()
-
-
-def test_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.json cannot be read: No such file or directory"):
-        read_bytes(tmp_path / "gone.json")
