@@ -61,7 +61,8 @@ class Preparer:
         found = list(read_examples(self.spec, rows, account, stage=self.stage))
         places: list[tuple[str, int]] = []
         texts: list[Rendered] = []
-        for (file, number, _), result in zip(found, self._render([row[2] for row in found]), strict=True):
+        rendered = render_examples([row[2] for row in found], self.chat, stage=self.stage)
+        for (file, number, _), result in zip(found, rendered, strict=True):
             if isinstance(result, str):
                 account.drop(RowProblem(file, number, "", result))
             else:
@@ -73,7 +74,7 @@ class Preparer:
         keep = learnt > 0
         if not keep.all():
             for row in np.flatnonzero(~keep):
-                account.drop(RowProblem(*places[row], "", _nothing_learnt(bool(batch.truncated[row]))))
+                account.drop(RowProblem(*places[row], "", nothing_learnt(bool(batch.truncated[row]))))
             stays = np.repeat(keep, batch.lengths)
             ids, learn, lengths = batch.ids[stays], batch.learn[stays], batch.lengths[keep]
             places = [place for place, kept in zip(places, keep, strict=True) if kept]
@@ -87,30 +88,31 @@ class Preparer:
         origin = np.fromiter((position[place] for place in places), np.int64, len(places))
         return Tokens(ids, learn, lengths, origin, account, tuple(self.chat.notes))
 
-    def _render(self, examples: Sequence[Example]) -> list[Rendered | str]:
-        """Text and turns of each, or why it cannot be used. Rows with media are refused: no model here sees
-        them.
-        """
-        if self.stage == "pt":
-            eos = self.chat.tokenizer.eos_token or ""
-            return [_media_reason(example) or _as_text(example, eos) for example in examples]
-        if not any(example.images or example.videos or example.audios for example in examples):
-            return render(examples, self.chat)
-        reasons = [_media_reason(example) for example in examples]
-        rendered = iter(
-            render([e for e, reason in zip(examples, reasons, strict=True) if not reason], self.chat)
-        )
-        return [reason or next(rendered) for reason in reasons]
+
+def render_examples(examples: Sequence[Example], chat: ChatTemplate, *, stage: str) -> list[Rendered | str]:
+    """Text and turns of each, or why it cannot be used. Rows with media are refused: no model here sees
+    them.
+    """
+    reasons = [_media_reason(example) for example in examples]
+    fit = [example for example, reason in zip(examples, reasons, strict=True) if not reason]
+    if stage == "pt":
+        eos = chat.tokenizer.eos_token or ""
+        rendered: list[Rendered | str] = [_as_text(example, eos) for example in fit]
+    else:
+        rendered = render(fit, chat)
+    following = iter(rendered)
+    return [reason or next(following) for reason in reasons]
 
 
-def _nothing_learnt(truncated: bool) -> str:
+def nothing_learnt(truncated: bool) -> str:
+    """Why a row without a learnt token is left out."""
     return "nothing of an answer is left within cutoff_len" if truncated else "holds nothing to learn"
 
 
 def _media_reason(example: Example) -> str:
-    kinds = [name for name in ("images", "videos", "audios") if getattr(example, name)]
-    if not kinds:
+    if not (example.images or example.videos or example.audios):
         return ""
+    kinds = [name for name in ("images", "videos", "audios") if getattr(example, name)]
     return (
         f"holds {' and '.join(kinds)}, which a text model cannot read; train a model that takes them, or "
         f"take the {' and '.join(kinds)} column out of dataset_info.json and the placeholders out of the text"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -138,13 +138,15 @@ class TokenStream:
     def _mixed(self, epoch: int) -> Iterator[TokenRow]:
         """The rows of all datasets as the mixing strategy draws them."""
         accounts = self.report.datasets if epoch == 0 else [DatasetReport(f.spec.name) for f in self._feeds]
-        openers = [
-            lambda feed=feed, account=account: self._rows_of(feed, account)  # type: ignore[misc]
-            for feed, account in zip(self._feeds, accounts, strict=True)
-        ]
+        openers = [self._opener(feed, account) for feed, account in zip(self._feeds, accounts, strict=True)]
         probs = read_probs(self._data.interleave_probs, len(openers))
         seed = self._setting.seed
         return (row for _, row in interleave_stream(openers, self._data.mix_strategy, probs, seed))
+
+    def _opener(self, feed: _Feed, account: DatasetReport) -> Callable[[], Iterator[TokenRow]]:
+        """Each call reads the dataset from its beginning; only the first time its rows are counted."""
+        accounts = itertools.chain([account], iter(lambda: DatasetReport(feed.spec.name), None))
+        return lambda: self._rows_of(feed, next(accounts))
 
     def _rows_of(self, feed: _Feed, account: DatasetReport) -> Iterator[TokenRow]:
         spec = feed.spec
