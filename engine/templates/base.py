@@ -8,7 +8,6 @@ Try: python -m engine.templates.base qwen3
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from engine.templates.forms import (
     list_templates,
     load_template,
 )
+from engine.templates.thoughts import answer_parts, cut_thought, place_thought, split_thought, with_thought
 from engine.templates.tools import Data, Tool, ToolFormat, list_tool_formats, load_tool_format
 from engine.templates.turns import Call, TurnIn, split_messages
 
@@ -118,13 +118,13 @@ def render_turns(
     """
     out = _Writer(form, specials, load_tool_format(tool_format or form.tool_format))
     inputs = [TurnIn(*turn) for turn in turns]
-    opens = _last_question(inputs)
+    opens = _last_question(inputs) if discard_history else 0
     positions = []
     for number, turn in enumerate(inputs):
         start = out.length
         header = _write_prompt(out, turn, system, tools, first=number == 0)
-        bare = discard_history and number < opens
-        answer, stop = _write_answer(out, turn, thinking, bare=bare, last=number == len(inputs) - 1)
+        ends = number == len(inputs) - 1
+        answer, stop = _write_answer(out, turn, thinking, bare=number < opens, last=ends)
         positions.append(Turn(start, header, answer, stop, out.length))
     return out.rendered(tuple(positions))
 
@@ -147,11 +147,11 @@ def render_prompt(
     out = _Writer(form, specials, load_tool_format(tool_format or form.tool_format))
     asked = TurnIn(question) if isinstance(question, str) else question
     inputs = [*(TurnIn(*turn) for turn in turns), asked]
-    opens = _last_question(inputs)
+    opens = _last_question(inputs) if discard_history else 0
     for number, turn in enumerate(inputs):
         _write_prompt(out, turn, system, tools, first=number == 0)
         if number < len(inputs) - 1:
-            _write_answer(out, turn, thinking, bare=discard_history and number < opens, last=False)
+            _write_answer(out, turn, thinking, bare=number < opens, last=False)
     if form.family in REASONING and not thinking:
         out.write(form.empty_thought)
     return out.rendered(())
@@ -172,14 +172,7 @@ def parse_answer(
     out = _Writer(form, specials or {}, load_tool_format(tool_format or form.tool_format))
     head, _, tail = out.text_of(form.assistant).partition(CONTENT)
     text = text.removesuffix(tail).removesuffix(tail.rstrip()).removeprefix(head)
-    opening, closing = (word.strip() for word in form.thought_words)
-    before, found, rest = text.partition(closing)
-    ahead, opened, inside = before.partition(opening)
-    thought = ""
-    if found and not ahead.strip() and opened:
-        thought, text = inside.strip("\n"), rest.lstrip("\n")
-    elif found and not opened and form.family == "reasoning_close_tag_only":
-        thought, text = before.strip("\n"), rest.lstrip("\n")
+    thought, text = cut_thought(form, text)
     calls, words = out.tools.parse_calls(text, tools)
     if calls and form.function != form.assistant:
         # What surrounds calls, as mistral's [TOOL_CALLS], may have been decoded or not.
@@ -202,10 +195,12 @@ class _Writer:
         self.length = 0
 
     def write(self, part: str) -> None:
+        if not part:
+            return
         start = self.length
         self.parts.append(part)
         self.length += len(part)
-        if part and isinstance(part, Data):
+        if isinstance(part, Data):
             # Neighbours make one range, unless tokens begin anew between them.
             if self.contents and self.contents[-1][1] == start and start not in self.cuts[-1:]:
                 start = self.contents.pop()[0]
@@ -213,7 +208,7 @@ class _Writer:
 
     def cut(self) -> None:
         """Here the tokens of what comes next begin anew."""
-        if self.length > (self.cuts[-1] if self.cuts else 0):
+        if self.length and self.length not in self.cuts[-1:]:
             self.cuts.append(self.length)
 
     def rendered(self, turns: tuple[Turn, ...]) -> Rendered:
@@ -222,10 +217,10 @@ class _Writer:
 
     def text_of(self, pieces: Sequence[Piece]) -> str:
         """Fixed text of pieces; a special token that the tokenizer lacks is left out."""
-        return "".join(
-            piece if isinstance(piece, str) else piece.get("token") or self._special(piece["special"])
-            for piece in pieces
-        )
+        text = ""
+        for piece in pieces:
+            text += piece if isinstance(piece, str) else piece.get("token") or self._special(piece["special"])
+        return text
 
     def _special(self, name: str) -> str:
         return (self.specials.get(name) or "") if name.endswith("_token") else name
@@ -233,13 +228,13 @@ class _Writer:
     def write_pieces(self, pieces: Sequence[Piece], content: Sequence[str]) -> int:
         """Write all; returns where the content ended (the start when no piece takes content)."""
         end = self.length
-        for number, fixed in enumerate(self.text_of(pieces).split(CONTENT)):
-            if number:
-                for part in content:
-                    self.write(part)
-                end = self.length
-            if fixed:
-                self.write(fixed)
+        before, *rest = self.text_of(pieces).split(CONTENT)
+        self.write(before)
+        for fixed in rest:
+            for part in content:
+                self.write(part)
+            end = self.length
+            self.write(fixed)
         return end
 
 
@@ -286,7 +281,7 @@ def _write_answer(
     breaks.
     """
     form = out.form
-    before, inside, answer = _place_thought(form, _with_thought(form, turn), thinking, bare=bare)
+    before, inside, answer = place_thought(form, with_thought(form, turn), thinking, bare=bare)
     out.write(before)
     out.cut()
     begin = out.length
@@ -295,9 +290,9 @@ def _write_answer(
         _write_words_before_calls(out, answer)
         content = out.tools.write_calls(turn.calls)
     else:
-        content = _answer_parts(form, answer)
+        content = answer_parts(form, answer)
         if turn.calls:
-            said = _split_thought(form, answer)[1]
+            said = split_thought(form, answer)[1]
             content += [out.tools.lead if said else "", *out.tools.write_calls(turn.calls)]
     head, _, tail = out.text_of(form.function if turn.calls else form.assistant).partition(CONTENT)
     for part in (head, *content):
@@ -321,75 +316,11 @@ def _write_words_before_calls(out: _Writer, answer: str) -> None:
     """Where calls are not written like an answer, what is thought and said stands ahead of them, the words as
     an answer begins.
     """
-    thought, words = _split_thought(out.form, answer)
+    thought, words = split_thought(out.form, answer)
     head = out.text_of(out.form.assistant).partition(CONTENT)[0] if words else ""
     lead = out.tools.lead if words else ""
-    for part in (*_answer_parts(out.form, thought), head, *_answer_parts(out.form, words), lead):
+    for part in (*answer_parts(out.form, thought), head, *answer_parts(out.form, words), lead):
         out.write(part)
-
-
-def _with_thought(form: Format, turn: TurnIn) -> str:
-    """The answer's words with the thought kept apart written before them. Line breaks at the thought's ends
-    are dropped where the format's words bring their own.
-    """
-    if not turn.thought:
-        return turn.answer
-    opening, closing = form.thought_words
-    thought = turn.thought.lstrip("\n") if opening.endswith("\n") else turn.thought
-    thought = thought.rstrip("\n") if closing.startswith("\n") else thought
-    return opening + thought + closing + turn.answer
-
-
-def _place_thought(form: Format, answer: str, thinking: bool | None, *, bare: bool) -> tuple[str, str, str]:
-    """(added to the prompt, learnt before the answer's piece, the answer) by the reasoning rules."""
-    if form.family not in REASONING:
-        return "", "", answer
-    has_thought = all(word.strip() in answer for word in form.thought_words)
-    if has_thought and (bare or thinking is False):
-        answer = _without_thought(form, answer)
-        has_thought = False
-    if bare or has_thought:
-        return "", "", answer
-    return ("", form.empty_thought, answer) if thinking else (form.empty_thought, "", answer)
-
-
-def _without_thought(form: Format, answer: str) -> str:
-    opening, closing = (word.strip() for word in form.thought_words)
-    before, _, rest = answer.partition(opening)
-    return before + rest.partition(closing)[2].lstrip("\n")
-
-
-def _split_thought(form: Format, answer: str) -> tuple[str, str]:
-    """(thought with its words, the rest) of an answer."""
-    opening, closing = (word.strip() for word in form.thought_words)
-    at = answer.find(closing, max(answer.find(opening), 0))
-    if opening not in answer or at < 0:
-        return "", answer
-    words = answer[at + len(closing) :].lstrip("\n")
-    return answer[: len(answer) - len(words)], words
-
-
-def _answer_parts(form: Format, answer: str) -> list[str]:
-    """An answer as parts from the data and the format's own words in it: those around its first thought, and
-    those around calls.
-    """
-    if not answer:
-        return []
-    parts: list[str] = []
-    thought, words = _split_thought(form, answer)
-    if thought:
-        before, opening, rest = _cut_out(thought, form.thought_words[0])
-        inside, closing, after = _cut_out(rest, form.thought_words[1])
-        parts += [Data(before), opening, Data(inside), closing, Data(after)]
-    if not any(word in words for word in form.tool_call_words):
-        return [*parts, Data(words)]
-    pieces = re.split("|".join(f"({re.escape(word)})" for word in form.tool_call_words), words)
-    return parts + [piece if piece in form.tool_call_words else Data(piece) for piece in pieces if piece]
-
-
-def _cut_out(text: str, word: str) -> tuple[str, str, str]:
-    """Text before `word`, the word, text behind; the word without its line breaks where it stands bare."""
-    return text.partition(word if word in text else word.strip())
 
 
 if __name__ == "__main__":
