@@ -23,17 +23,25 @@ from engine.models.quiet import hush_libraries
 from engine.paths import cache_dir, write_whole
 
 STOPPED = 130
+# The rows of datasets that are not told apart (see engine/data/pipeline.py).
+ALL = "eval"
 Figures = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is measured: a model, its tokenizer and chat template, and the rows."""
+    """What is measured: a model, its tokenizer and chat template, and the rows by the name of their dataset
+    ("eval" where datasets are not told apart).
+    """
 
     model: Any
     tokenizer: Any
     chat: Any
-    table: Any
+    tables: Mapping[str, Any]
+
+    @property
+    def num_rows(self) -> int:
+        return sum(len(table) for table in self.tables.values())
 
 
 def main(loaded: Any, resolved: Any, run: Any) -> int:
@@ -60,7 +68,15 @@ def evaluation_data(data: Any) -> Any:
     """
     if not data.eval_dataset and not data.dataset:
         raise ArgError([Problem("eval_dataset", "names no dataset. Give one that dataset_info.json lists.")])
-    as_is = {"packing": False, "neat_packing": False, "train_on_prompt": False}
+    # Rows are measured one by one; how a training run would read and join them makes no difference.
+    as_is = {
+        "packing": False,
+        "neat_packing": False,
+        "contaminated_packing": False,
+        "train_on_prompt": False,
+        "streaming": False,
+        "tokenized_path": None,
+    }
     if not data.eval_dataset and data.val_size > 0:
         return dataclasses.replace(data, **as_is)
     names = data.eval_dataset or data.dataset
@@ -91,12 +107,11 @@ def _load(args: Any, data: Any, run: Any) -> Subject:
     for line in prepared.report.lines():
         print(line, flush=True)
     write_whole(run.paths.data_report, json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False))
-    table = prepared.evals.get("eval", ())
-    if not len(table):
+    if not sum(len(table) for table in prepared.evals.values()):
         raise DataError("no row of the dataset can be evaluated: every one was left out (see above)")
     model, tokenizer = load_for_inference(args.model, device="cpu" if args.evaluation.use_cpu else None)
     report("loading", 1, 1)
-    return Subject(model, tokenizer, prepared.chat, table)
+    return Subject(model, tokenizer, prepared.chat, prepared.evals)
 
 
 def _measure(args: Any, subject: Subject, run: Any) -> dict[str, Figures] | None:
@@ -107,7 +122,7 @@ def _measure(args: Any, subject: Subject, run: Any) -> dict[str, Figures] | None
     prepare_for_generation(subject.model)
     passes = 2 if args.evaluation.predict else 1
     progress = Progress(
-        run.paths.trainer_log, phase="evaluating", unit="rows", total=passes * len(subject.table)
+        run.paths.trainer_log, phase="evaluating", unit="rows", total=passes * subject.num_rows
     )
     figures = _losses(args, subject, run, progress)
     if figures is None:
@@ -119,41 +134,78 @@ def _measure(args: Any, subject: Subject, run: Any) -> dict[str, Figures] | None
 
 
 def _losses(args: Any, subject: Subject, run: Any, progress: Progress) -> Figures | None:
+    """eval_loss and its like over all rows, and eval_NAME_loss over each dataset that is told apart."""
     from engine.evaluate.loss import TokenScores, score_rows
 
-    began, scores = time.monotonic(), TokenScores()
+    began, overall, named = time.monotonic(), TokenScores(), {}
     padding = subject.tokenizer.pad_token_id
     batch_size = args.evaluation.batch_size
-    for batch in score_rows(subject.model, subject.table, batch_size=batch_size, pad_token_id=padding):
-        scores += batch
-        progress.advance(batch.rows)
-        if run.stop_requested():
-            return None
+    for name, table in subject.tables.items():
+        scores = TokenScores()
+        for batch in score_rows(subject.model, table, batch_size=batch_size, pad_token_id=padding):
+            scores += batch
+            progress.advance(batch.rows)
+            if run.stop_requested():
+                return None
+        overall += scores
+        named |= {} if name == ALL else _loss_figures(f"eval_{name}", scores)
+    return _loss_figures("eval", overall) | named | _speed("eval", overall.rows, time.monotonic() - began)
+
+
+def _loss_figures(prefix: str, scores: Any) -> Figures:
     return {
-        "eval_loss": scores.loss,
-        "eval_perplexity": scores.perplexity,
-        "eval_accuracy": scores.accuracy,
-        "eval_tokens": scores.tokens,
-        "eval_samples": scores.rows,
-    } | _speed("eval", scores.rows, time.monotonic() - began)
+        f"{prefix}_loss": scores.loss,
+        f"{prefix}_perplexity": scores.perplexity,
+        f"{prefix}_accuracy": scores.accuracy,
+        f"{prefix}_tokens": scores.tokens,
+        f"{prefix}_samples": scores.rows,
+    }
 
 
 def _predictions(
     args: Any, subject: Subject, run: Any, progress: Progress, stop_ids: tuple[int, ...]
 ) -> Figures | None:
+    """Answers to the rows of every dataset in turn, in one file; scored together, and by name."""
     import torch
 
+    torch.manual_seed(args.evaluation.seed)
+    began, overall, named, written = time.monotonic(), score.TextScores(), {}, 0
+    with open(run.paths.predictions, "w", encoding="utf-8") as file:
+        for name in subject.tables:
+            scores = score.TextScores()
+            for prediction in _answers(args, subject, name, run, progress, stop_ids):
+                file.write(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False) + "\n")
+                file.flush()
+                overall.add(prediction.predict, prediction.label)
+                if name != ALL:
+                    scores.add(prediction.predict, prediction.label)
+                written += 1
+            if name != ALL:
+                named |= {
+                    key.replace("predict", f"predict_{name}", 1): v for key, v in scores.means().items()
+                }
+    if run.stop_requested():
+        print(
+            f"stopped: {written} of {subject.num_rows} predictions are in {run.paths.predictions}", flush=True
+        )
+        return None
+    counts = {"predict_samples": written}
+    return overall.means() | named | counts | _speed("predict", written, time.monotonic() - began)
+
+
+def _answers(
+    args: Any, subject: Subject, name: str, run: Any, progress: Progress, stop_ids: tuple[int, ...]
+) -> Iterator[Any]:
     from engine.evaluate.predict import find_question, predict
     from engine.infer.engine import Sampling
 
-    torch.manual_seed(args.evaluation.seed)
-    found = [find_question(subject.table[index]) for index in range(len(subject.table))]
+    table = subject.tables[name]
+    found = [find_question(table[index]) for index in range(len(table))]
     questions = [question for question in found if question is not None]
     skipped = len(found) - len(questions)
     if skipped:
         print(f"{skipped} of {len(found)} rows keep no answer under cutoff_len; not predicted", flush=True)
         progress.advance(skipped)
-    began, scores, written = time.monotonic(), score.TextScores(), 0
     batches = predict(
         subject.model,
         subject.tokenizer,
@@ -163,21 +215,9 @@ def _predictions(
         stop_ids=stop_ids,
         should_stop=run.stop_requested,
     )
-    with open(run.paths.predictions, "w", encoding="utf-8") as file:
-        for batch in batches:
-            for prediction in batch:
-                file.write(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False) + "\n")
-                scores.add(prediction.predict, prediction.label)
-            file.flush()
-            written += len(batch)
-            progress.advance(len(batch))
-    if run.stop_requested():
-        print(
-            f"stopped: {written} of {len(questions)} predictions are in {run.paths.predictions}", flush=True
-        )
-        return None
-    counts = {"predict_samples": written}
-    return scores.means() | counts | _speed("predict", written, time.monotonic() - began)
+    for batch in batches:
+        yield from batch
+        progress.advance(len(batch))
 
 
 def _speed(prefix: str, rows: int, seconds: float) -> Figures:

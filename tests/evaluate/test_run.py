@@ -87,6 +87,23 @@ def test_a_dataset_named_for_training_is_evaluated_too(values: dict[str, Any], w
     assert read_json(held_out.paths.all_results)["eval_samples"] == 1
 
 
+def test_each_dataset_is_measured_on_its_own(values: dict[str, Any], workdir: Path) -> None:
+    info = {name: {"file_name": "rows.json"} for name in ("rows", "again")}
+    (workdir / "data" / "dataset_info.json").write_text(json.dumps(info))
+    together, each = make_run(workdir / "together"), make_run(workdir / "each")
+    values["eval_dataset"] = "rows,again"
+    assert call(main, "eval", values, together) == 0
+    assert call(main, "eval", {**values, "eval_on_each_dataset": True}, each) == 0
+    whole, parts = read_json(together.paths.all_results), read_json(each.paths.all_results)
+    assert {"eval_rows_loss", "eval_again_accuracy", "predict_rows_bleu-4"} <= parts.keys()
+    assert parts["eval_rows_loss"] == pytest.approx(parts["eval_again_loss"]) == parts["eval_loss"]
+    assert parts["eval_loss"] == pytest.approx(whole["eval_loss"])
+    assert parts["eval_samples"] == 6 and parts["eval_rows_samples"] == 3
+    assert not [key for key in whole if "rows" in key]
+    lines = [run.paths.predictions.read_text(encoding="utf-8") for run in (together, each)]
+    assert lines[0] == lines[1]
+
+
 def test_a_stop_ends_with_130_and_keeps_the_predictions_so_far(values: dict[str, Any], workdir: Path) -> None:
     run = make_run(workdir / "run")
     run.stops = lambda: run.paths.predictions.exists() and run.paths.predictions.stat().st_size > 0
