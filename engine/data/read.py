@@ -1,72 +1,137 @@
-"""Rows -> Examples by the dataset's format; every bad row is counted. Knows nothing of tokens."""
+"""Rows -> Examples by the dataset's format; every bad row is counted. Knows nothing of tokens.
+
+`check_columns` once per dataset, `read_examples` per batch (it keeps nothing between calls), `stop_if_bad` at
+the end. Try: python -m engine.data.preview data/tiny-qwen3 identity
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from engine.data.example import Example
 from engine.data.formats import load_reader
-from engine.data.registry import COLUMNS, DatasetSpec
+from engine.data.formats.cells import kind_name
+from engine.data.formats.kinds import kind_for, misfit
 from engine.data.report import MAX_SHOWN, DatasetReport, RowError, RowProblem
-from engine.data.sources import Rows
+from engine.data.sources import BadRow, Source
+from engine.data.spec import DatasetSpec
 from engine.errors import DataError
 
-MAX_BAD_SHARE = 0.01
+# How many rows of an endless stream have to be read before their share of bad ones says anything.
+EARLY_ROWS = 1000
 
 
-def check_columns(spec: DatasetSpec, rows: Sequence[Rows]) -> None:
-    """A mapping that fits no row at all is one mistake, told once. Raises DataError with the columns that
-    exist.
+def check_columns(spec: DatasetSpec, sources: Sequence[Source], *, stage: str = "sft") -> None:
+    """A mapping that fits no row at all, or data of another kind than the stage learns from, is one mistake,
+    told once. Raises DataError with the columns that exist.
     """
-    for part in rows:
-        present = part.columns()
-        if not part.rows:
+    if reason := misfit(spec, stage):
+        raise DataError(f"dataset {spec.name} {reason}")
+    wanted = list(dict.fromkeys([*_required(spec, stage), *(spec.columns[role] for role in spec.named)]))
+    for source in sources:
+        present = source.columns()
+        if not present or all(column in present for column in wanted):
             continue
-        required = [
-            spec.columns[role]
-            for role in COLUMNS[spec.formatting]
-            if role in spec.columns and role != "query"
-        ]
-        named = [spec.columns[role] for role in spec.columns if role in spec.named]
-        missing = [column for column in dict.fromkeys([*required, *named]) if column not in present]
+        # A column may appear for the first time far down in the file.
+        present = source.columns(limit=None)
+        missing = [column for column in wanted if column not in present]
         if missing:
-            first = part.numbers[0]
-            wanted = ", ".join(f'"{column}"' for column in missing)
-            found = ", ".join(f'"{column}"' for column in present) or "none"
-            raise DataError(
-                f"dataset {spec.name}: {part.path}, row {first}: no column {wanted}; "
-                f"the columns that exist are {found}. Set columns in dataset_info.json"
-            )
+            raise DataError(_missing_text(spec, source, missing, present))
+
+
+def _required(spec: DatasetSpec, stage: str) -> list[str]:
+    """Columns without which no row can be read."""
+    want = kind_for(stage)
+    roles = {"alpaca": ["prompt"], "text": ["text"]}.get(spec.formatting, ["messages"])
+    if spec.formatting == "alpaca" and "prompt" not in spec.columns:
+        roles = ["query"]
+    if want in ("chat", "label") and spec.formatting == "alpaca":
+        roles.append("response")
+    roles += {"pair": ["chosen", "rejected"], "label": ["kto_tag"]}.get(want, [])
+    if unmapped := [role for role in roles if role not in spec.columns]:
+        raise DataError(
+            f"dataset {spec.name} maps no column {' and '.join(unmapped)}; set columns in dataset_info.json"
+        )
+    return [spec.columns[role] for role in roles]
+
+
+def _missing_text(spec: DatasetSpec, source: Source, missing: Sequence[str], present: Sequence[str]) -> str:
+    first = next((number for number, _ in source.rows()), 1)
+    wanted = ", ".join(f'"{column}"' for column in missing)
+    found = ", ".join(f'"{column}"' for column in present)
+    near = difflib.get_close_matches(missing[0], present, 1, cutoff=0.75)
+    hint = f' (did you mean "{near[0]}"?)' if near else ""
+    return (
+        f"dataset {spec.name}: {source.path}, row {first}: no column {wanted}{hint}; "
+        f"the columns that exist are {found}. Set columns in dataset_info.json"
+    )
 
 
 def read_examples(
-    spec: DatasetSpec, rows: Sequence[Rows], chosen: np.ndarray, account: DatasetReport
+    spec: DatasetSpec, rows: Iterable[tuple[str, int, Any]], account: DatasetReport, *, stage: str = "sft"
 ) -> Iterator[tuple[str, int, Example]]:
-    """(file, row number, Example) of the chosen rows; bad rows go to the account."""
-    read = load_reader(spec)
-    bounds = np.cumsum([0, *(len(part.rows) for part in rows)])
-    which = np.searchsorted(bounds, chosen, side="right") - 1
-    for index, part_number in zip(chosen.tolist(), which.tolist(), strict=True):
-        part = rows[part_number]
-        local = index - int(bounds[part_number])
-        row, file, number = part.rows[local], str(part.path), part.numbers[local]
+    """(file, row number, Example) of (file, row number, row); each row is counted as read in the account, and
+    bad ones as dropped.
+    """
+    read = load_reader(spec, kind_for(stage))
+    for file, number, row in rows:
+        account.read += 1
         try:
             if not isinstance(row, dict):
-                raise RowError("", "is not an object with named columns")
-            yield file, number, read(row)
+                raise _not_a_row(row)
+            example = read(row)
         except RowError as error:
             account.drop(RowProblem(file, number, error.column, error.reason))
+        else:
+            yield file, number, example
 
 
-def stop_if_bad(account: DatasetReport) -> None:
-    """Raises DataError with the first ten reasons when no row is left, or over one in a hundred is bad."""
+def _not_a_row(row: object) -> RowError:
+    if isinstance(row, BadRow):
+        return RowError("", row.reason)
+    return RowError("", f"is {kind_name(row)}, expected an object with named columns")
+
+
+def stop_if_bad(account: DatasetReport, max_bad_rows: float) -> None:
+    """Raises DataError with the first ten reasons when no row is left, or more are bad than max_bad_rows (a
+    share below 1, or a count) allows.
+    """
     if account.read == 0:
         raise DataError(f"dataset {account.name}: {', '.join(account.files)} holds no rows")
-    dropped = account.num_dropped
-    if account.used and dropped <= account.read * MAX_BAD_SHARE:
+    allowed = _allowed(max_bad_rows, account.read)
+    if account.used and account.num_dropped <= allowed:
         return
+    if account.used:
+        ending = (
+            f"max_bad_rows={max_bad_rows:g} allows {allowed}: mend these rows, "
+            f"or set max_bad_rows={account.num_dropped} to go on without them"
+        )
+    else:
+        ending = "no row is left: see whether formatting, columns and tags in dataset_info.json fit the file"
+    raise DataError(_bad_text(account, ending))
+
+
+def stop_early(account: DatasetReport, max_bad_rows: float, total: int | None = None) -> None:
+    """The same once it cannot end well any more: of `total` rows too many are bad already. Where the total is
+    not known (a stream), of the first thousand or more.
+    """
+    if total is None and max_bad_rows < 1 and account.read < EARLY_ROWS:
+        return
+    allowed = _allowed(max_bad_rows, account.read if total is None else total)
+    if account.num_dropped > allowed:
+        ending = f"max_bad_rows={max_bad_rows:g} allows {allowed}: mend these rows, or allow more"
+        raise DataError(_bad_text(account, ending, "so far" if total is None or account.read < total else ""))
+
+
+def _allowed(max_bad_rows: float, rows: int) -> int:
+    return int(max_bad_rows * rows + 1e-9) if max_bad_rows < 1 else int(max_bad_rows)
+
+
+def _bad_text(account: DatasetReport, ending: str, when: str = "") -> str:
+    dropped = account.num_dropped
     shown = "\n".join(f"  {problem}" for problem in account.problems)
     more = f"\n  ... and {dropped - MAX_SHOWN} more" if dropped > MAX_SHOWN else ""
-    raise DataError(f"dataset {account.name}: {dropped} of {account.read} rows cannot be used\n{shown}{more}")
+    rows = f"{account.read} rows {when}".rstrip()
+    return f"dataset {account.name}: {dropped} of {rows} cannot be used\n{shown}{more}\n{ending}"

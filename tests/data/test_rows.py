@@ -1,36 +1,52 @@
-"""Files and formats: what is read, and the exact words about what cannot be."""
+"""Rows -> Examples with an account of every row: columns that are not there, stages that need other data, and
+when bad rows stop a run.
+"""
 
 # ruff: noqa: E501 - messages stand as a person sees them
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from engine.data.example import Example
-from engine.data.read import check_columns, read_examples, stop_if_bad
-from engine.data.registry import find_datasets
-from engine.data.report import DatasetReport
-from engine.data.sources import parse
+from engine.data.read import check_columns, read_examples, stop_early, stop_if_bad
+from engine.data.registry import DatasetSpec, find_datasets
+from engine.data.report import DatasetReport, RowProblem
+from engine.data.sources import open_source
 from engine.errors import DataError
+from engine.schema.data import DataArgs
 from tests.data.support import alpaca, conversation, write_dataset
 
+BAD = {"instruction": "a", "output": ""}
 
-def read(tmp_path: Path, content: object, *, suffix: str = ".json", **entry: Any) -> list[Example]:
-    """Registered, parsed and converted, as the pipeline does it."""
+
+def registered(
+    tmp_path: Path, content: object, *, suffix: str = ".json", compat: str = "lenient", **entry: Any
+) -> DatasetSpec:
     write_dataset(tmp_path, "d", content, suffix=suffix, **entry)
-    (spec,) = find_datasets(["d"], tmp_path)
-    rows = [parse(path, path.read_bytes()) for path in spec.files]
-    check_columns(spec, rows)
-    total = sum(len(part.rows) for part in rows)
-    account = DatasetReport("d", [str(path) for path in spec.files], read=total)
-    examples = [example for _, _, example in read_examples(spec, rows, np.arange(total), account)]
+    (spec,) = find_datasets(["d"], DataArgs(dataset_dir=str(tmp_path), dataset_compat=compat))
+    return spec
+
+
+def read(
+    tmp_path: Path, content: object, *, stage: str = "sft", max_bad_rows: float = 0.01, **entry: Any
+) -> tuple[list[Example], DatasetReport]:
+    """Registered, opened and converted, as the pipeline does it."""
+    spec = registered(tmp_path, content, **entry)
+    sources = [open_source(path) for path in spec.files]
+    check_columns(spec, sources, stage=stage)
+    account = DatasetReport("d", [str(path) for path in spec.files])
+    rows: Iterator[tuple[str, int, Any]] = (
+        (str(source.path), number, row) for source in sources for number, row in source.rows()
+    )
+    examples = [example for _, _, example in read_examples(spec, rows, account, stage=stage)]
     account.used = len(examples)
-    stop_if_bad(account)
-    return examples
+    stop_if_bad(account, max_bad_rows)
+    return examples, account
 
 
 def message(tmp_path: Path, content: object, **options: Any) -> str:
@@ -40,179 +56,28 @@ def message(tmp_path: Path, content: object, **options: Any) -> str:
     return str(caught.value).replace(str(tmp_path), "DIR")
 
 
-def human(text: object) -> dict[str, object]:
-    return {"from": "human", "value": text}
+def test_every_row_is_counted(tmp_path: Path) -> None:
+    rows = [*alpaca(3), BAD, "text", 7, None]
+    examples, account = read(tmp_path, rows, max_bad_rows=4)
+    assert examples[0] == conversation("Say 0", "It is 0.")
+    assert (account.read, account.used, account.num_dropped) == (7, 3, 4)
+    assert account.dropped == {
+        "output: is empty: there would be nothing to learn": 1,
+        "is text, expected an object with named columns": 1,
+        "is a number, expected an object with named columns": 1,
+        "is empty, expected an object with named columns": 1,
+    }
+    file = str(tmp_path / "d.json")
+    assert account.problems[0] == RowProblem(file, 4, "output", "is empty: there would be nothing to learn")
 
 
-def gpt(text: object) -> dict[str, object]:
-    return {"from": "gpt", "value": text}
-
-
-def test_alpaca(tmp_path: Path) -> None:
-    rows = [
-        {"instruction": "Add.", "input": "2 and 3", "output": "5"},
-        {"instruction": "Hi", "output": "Hello", "extra": 1},
-        {"instruction": "", "input": "only input", "output": "ok"},
-        {"instruction": "More", "output": "yes", "past": [["q", "a"]], "sys": "S"},
+def test_a_line_that_is_torn_is_a_bad_row(tmp_path: Path) -> None:
+    good = json.dumps(alpaca(1)[0])
+    text = message(tmp_path, f'{good}\n\n{{"instruction": \n{good}\n', suffix=".jsonl")
+    assert text.splitlines()[:2] == [
+        "dataset d: 1 of 3 rows cannot be used",
+        "  DIR/d.jsonl, row 3: column 16: Expecting value; the line ends in the middle of a row",
     ]
-    columns = {"history": "past", "system": "sys"}
-    assert read(tmp_path, rows, columns=columns) == [
-        conversation("Add.\n2 and 3", "5"),
-        conversation("Hi", "Hello"),
-        conversation("only input", "ok"),
-        conversation("q", "a", "More", "yes", system="S"),
-    ]
-
-
-def test_sharegpt(tmp_path: Path) -> None:
-    rows = [
-        {"conversations": [human("Hi"), gpt("Hello"), human("Bye"), gpt("Bye!")]},
-        {"conversations": [{"from": "system", "value": "S"}, human("Hi"), gpt("Hello")], "sys": "unused"},
-        {"conversations": [human("Hi"), gpt("Hello")], "sys": "T"},
-    ]
-    assert read(tmp_path, rows, formatting="sharegpt", columns={"system": "sys"}) == [
-        conversation("Hi", "Hello", "Bye", "Bye!"),
-        conversation("Hi", "Hello", system="S"),
-        conversation("Hi", "Hello", system="T"),
-    ]
-
-
-def test_sharegpt_tags(tmp_path: Path) -> None:
-    rows = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}]
-    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
-    got = read(tmp_path, rows, formatting="sharegpt", columns={"messages": "messages"}, tags=tags)
-    assert got == [conversation("Hi", "Hello")]
-
-
-LINES = '{"instruction": "Hi", "output": "Hello\u2028there"}\n\n{"instruction": "你好", "output": "是"}\n'
-
-
-@pytest.mark.parametrize(
-    ("suffix", "content"),
-    [
-        (".jsonl", LINES),
-        (".json", LINES),
-        (".jsonl", LINES.replace("\n", "\r\n")),
-        (".json", b"\xef\xbb\xbf" + LINES.encode()),
-        (".csv", 'instruction,output\nHi,"Hello\u2028there"\n你好,是\n'),
-        (".csv", b"\xef\xbb\xbf" + 'instruction,output\nHi,"Hello\u2028there"\n你好,是\n'.encode()),
-    ],
-)
-def test_file_kinds(tmp_path: Path, suffix: str, content: object) -> None:
-    expected = [conversation("Hi", "Hello\u2028there"), conversation("你好", "是")]
-    assert read(tmp_path, content, suffix=suffix) == expected
-
-
-def test_parquet(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(alpaca(3)), tmp_path / "x.parquet")
-    got = read(tmp_path, (tmp_path / "x.parquet").read_bytes(), suffix=".parquet")
-    assert got == [conversation(row["instruction"], row["output"]) for row in alpaca(3)]
-    assert message(tmp_path, b"PAR1 no", suffix=".parquet").startswith(
-        "DIR/d.parquet: not a readable parquet file: "
-    )
-
-
-FAULTS: list[tuple[str, object, dict[str, Any], str]] = [
-    ("torn_json", '[{"instruction": "a", "output": "b"},\n {"instruction": ', {},
-     "DIR/d.json: line 2, column 18: Expecting value"),
-    ("missing_comma", '[{"instruction": "a"\n "output": "b"}]', {},
-     "DIR/d.json: line 2, column 2: Expecting ',' delimiter"),
-    ("empty_file", "", {}, "DIR/d.json: line 1, column 1: Expecting value"),
-    ("no_rows", "[]", {}, "dataset d: DIR/d.json holds no rows"),
-    ("a_number", "3", {}, "DIR/d.json: expected a list of rows"),
-    ("deep", "[" * 200_000, {}, "DIR/d.json: nested too deeply to be a dataset"),
-    ("latin1", b'[{"instruction": "caf\xe9"}]', {},
-     "DIR/d.json: line 1, byte 22 is not UTF-8 (0xe9); save the file as UTF-8"),
-    ("torn_lines", '{"instruction": "a", "output": "b"}\n{"instruction": \n{"a" 1}\n', {"suffix": ".jsonl"},
-     "DIR/d.jsonl: line 2, column 17: Expecting value\nDIR/d.jsonl: line 3, column 6: Expecting ':' delimiter"),
-    ("wrong_columns", [{"question": "a", "answer": "b"}], {},
-     'dataset d: DIR/d.json, row 1: no column "instruction", "output"; the columns that exist are "question", '
-     '"answer". Set columns in dataset_info.json'),
-    ("wrong_mapping", [{"q": "a", "output": "b"}], {"columns": {"prompt": "q", "query": "x", "response": "a"}},
-     'dataset d: DIR/d.json, row 1: no column "a", "x"; the columns that exist are "q", "output". Set columns in '
-     "dataset_info.json"),
-    ("sharegpt_column", [{"messages": []}], {"formatting": "sharegpt"},
-     'dataset d: DIR/d.json, row 1: no column "conversations"; the columns that exist are "messages". Set columns in '
-     "dataset_info.json"),
-    ("csv_width", "instruction,output\na,b,c\n", {"suffix": ".csv"},
-     "DIR/d.csv: line 2: more fields than the 2 columns"),
-    ("csv_quote", 'instruction,output\n"a,b\n', {"suffix": ".csv"}, "DIR/d.csv: line 2: unexpected end of data"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("content", "options", "expected"), [f[1:] for f in FAULTS], ids=[f[0] for f in FAULTS]
-)
-def test_broken_files(tmp_path: Path, content: object, options: dict[str, Any], expected: str) -> None:
-    assert message(tmp_path, content, **options) == expected
-
-
-ALPACA_ROWS: list[tuple[object, str]] = [
-    ("text", "row 1: is not an object with named columns"),
-    ({"instruction": "", "output": "b"}, 'row 1, column "instruction": is empty'),
-    ({"instruction": "a", "output": ""}, 'row 1, column "output": is empty: there would be nothing to learn'),
-    ({"instruction": "a", "output": None}, 'row 1, column "output": is empty: there would be nothing to learn'),
-    ({"instruction": ["a"], "output": "b"}, 'row 1, column "instruction": is a list, expected text'),
-    ({"instruction": "a", "output": 7}, 'row 1, column "output": is a number, expected text'),
-    ({"instruction": "a", "output": True}, 'row 1, column "output": is true or false, expected text'),
-    ({"instruction": "a", "output": "b", "past": "x"},
-     'row 1, column "past": is not a list of [question, answer] pairs'),
-    ({"instruction": "a", "output": "b", "past": [["q"]]}, 'row 1, column "past": pair 1 is not [question, answer]'),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("row", "expected"), ALPACA_ROWS)
-def test_bad_alpaca_rows(tmp_path: Path, row: object, expected: str) -> None:
-    good = {"instruction": "a", "output": "b", "past": []}
-    text = message(tmp_path, [row, good], columns={"history": "past"})
-    assert text == f"dataset d: 1 of 2 rows cannot be used\n  DIR/d.json, {expected}"
-
-
-SHAREGPT_ROWS: list[tuple[object, str]] = [
-    ([], "is empty"),
-    ("x", "is not a list of messages"),
-    ([human("a")], 'does not end with an answer from "gpt"'),
-    ([{"from": "system", "value": "s"}], 'does not end with an answer from "gpt"'),
-    ([gpt("a"), human("b")], 'message 1 has the role "gpt" where "human" is expected'),
-    ([human("a"), human("b")], 'message 2 has the role "human" where "gpt" is expected'),
-    ([human("a"), {"from": "bot", "value": "b"}],
-     'message 2 has the role "bot" where "gpt" is expected; known roles are human, gpt, system (tags in '
-     "dataset_info.json)"),
-    ([human("a"), {"from": "function_call", "value": "{}"}],
-     'message 2 has the role "function_call": tool turns are not supported yet'),
-    ([{"role": "user", "content": "a"}], 'message 1 has no "from" and "value"'),
-    ([human("a"), gpt(3)], "is a number, expected text"),
-    ([human("a"), gpt("")], "every answer is empty: there would be nothing to learn"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("messages", "expected"), SHAREGPT_ROWS)
-def test_bad_sharegpt_rows(tmp_path: Path, messages: object, expected: str) -> None:
-    rows = [{"conversations": [human("a"), gpt("b")]}, {"conversations": messages}]
-    text = message(tmp_path, rows, formatting="sharegpt")
-    assert (
-        text
-        == f'dataset d: 1 of 2 rows cannot be used\n  DIR/d.json, row 2, column "conversations": {expected}'
-    )
-
-
-def test_a_bad_row_in_a_hundred_is_dropped_and_more_stop(tmp_path: Path) -> None:
-    bad = {"instruction": "a", "output": ""}
-    assert len(read(tmp_path, [*alpaca(99), bad])) == 99
-    assert message(tmp_path, [*alpaca(98), bad, bad]).startswith("dataset d: 2 of 100 rows cannot be used\n")
-
-
-def test_at_most_ten_reasons_are_told(tmp_path: Path) -> None:
-    lines = message(tmp_path, [{"instruction": "a", "output": ""}] * 25).splitlines()
-    assert lines[0] == "dataset d: 25 of 25 rows cannot be used"
-    assert len(lines) == 12
-    assert lines[-1] == "  ... and 15 more"
-    torn = message(tmp_path, "{]\n" * 25, suffix=".jsonl").splitlines()
-    assert len(torn) == 11
-    assert torn[-1] == "(stopped after ten such lines)"
 
 
 def test_row_numbers_of_json_lines_are_lines(tmp_path: Path) -> None:
@@ -221,7 +86,144 @@ def test_row_numbers_of_json_lines_are_lines(tmp_path: Path) -> None:
     assert 'DIR/d.jsonl, row 4, column "output": is a number, expected text' in text
 
 
-def test_half_a_character_is_a_bad_cell(tmp_path: Path) -> None:
-    """JSON can spell one half of an emoji; no tokenizer takes it."""
-    text = message(tmp_path, '[{"instruction": "a", "output": "ab\\ud83d"}]')
-    assert 'DIR/d.json, row 1, column "output": holds half a character (\\ud83d) at 3' in text
+# Columns
+
+FIT = "Set columns in dataset_info.json"
+
+
+@pytest.mark.parametrize(
+    ("rows", "entry", "expected"),
+    [
+        ([{"question": "a", "answer": "b"}], {},
+         f'no column "instruction", "output"; the columns that exist are "question", "answer". {FIT}'),
+        ([{"instuction": "a", "output": "b"}], {},
+         f'no column "instruction" (did you mean "instuction"?); the columns that exist are "instuction", "output". {FIT}'),
+        ([{"q": "a", "output": "b"}], {"columns": {"prompt": "q", "query": "x", "response": "a"}},
+         f'no column "a", "x"; the columns that exist are "q", "output". {FIT}'),
+        ([{"messages": []}], {"formatting": "sharegpt"},
+         f'no column "conversations"; the columns that exist are "messages". {FIT}'),
+        ([{"instruction": "a", "chosen": "b"}], {"ranking": True, "stage": "dpo"},
+         f'no column "rejected"; the columns that exist are "instruction", "chosen". {FIT}'),
+        ([{"instruction": "a", "output": "b"}], {"columns": {"kto_tag": "ok"}, "stage": "kto"},
+         f'no column "ok"; the columns that exist are "instruction", "output". {FIT}'),
+    ],
+)  # fmt: skip
+def test_a_mapping_that_fits_nothing_is_told_once(
+    tmp_path: Path, rows: object, entry: dict[str, Any], expected: str
+) -> None:
+    assert message(tmp_path, rows, **entry) == f"dataset d: DIR/d.json, row 1: {expected}"
+
+
+def test_a_named_column_may_begin_far_down(tmp_path: Path) -> None:
+    rows = [*alpaca(1200), {**alpaca(1)[0], "sys": "S"}]
+    examples, _ = read(tmp_path, rows, columns={"system": "sys"})
+    assert examples[-1].system == "S"
+
+
+def test_strict_reading_unsets_what_the_mapping_does_not_name(tmp_path: Path) -> None:
+    """LLaMA-Factory's rule: the input is not part of the question, for the entry does not name it."""
+    rows = [{"instruction": "Add.", "input": "2 and 3", "output": "5"}]
+    columns = {"prompt": "instruction", "response": "output"}
+    assert read(tmp_path, rows, columns=columns)[0] == [conversation("Add.\n2 and 3", "5")]
+    assert read(tmp_path, rows, columns=columns, compat="strict")[0] == [conversation("Add.", "5")]
+
+
+# Stages
+
+
+def test_data_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
+    pairs = [{"instruction": "a", "chosen": "b", "rejected": "c"}]
+    assert message(tmp_path, pairs, ranking=True) == (
+        "dataset d holds pairs of answers (ranking: true), which the stages dpo, rm use; stage sft needs conversations"
+    )
+    assert message(tmp_path, alpaca(1), stage="kto") == (
+        "dataset d holds conversations, which the stages pt, sft, ppo, grpo use; stage kto needs labelled answers "
+        '(a "kto_tag" column)'
+    )
+
+
+def test_each_stage_gets_its_kind(tmp_path: Path) -> None:
+    rows = [{"instruction": "a", "output": "b", "chosen": "c", "rejected": "d", "ok": True}]
+    expected = (
+        ("sft", {}, "chat"),
+        ("ppo", {}, "prompt"),
+        ("dpo", {"ranking": True}, "pair"),
+        ("pt", {}, "chat"),
+    )
+    for stage, entry, kind in (*expected, ("kto", {"columns": {"kto_tag": "ok"}}, "label")):
+        examples, _ = read(tmp_path, rows, stage=stage, **entry)
+        assert [example.kind for example in examples] == [kind]
+    (text,), _ = read(tmp_path, [{"doc": "A document."}], stage="pt", columns={"prompt": "doc"})
+    assert text == Example(text="A document.")
+    (prompt,), _ = read(tmp_path, [{"instruction": "a"}], stage="grpo")
+    assert (prompt.kind, prompt.reference) == ("prompt", "")
+
+
+# When bad rows stop a run
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "limit", "stops"),
+    [
+        (99, 1, 0.01, False),
+        (98, 2, 0.01, True),
+        (29, 1, 0.0, True),
+        (29, 0, 0.0, False),
+        (1, 3, 3, False),
+        (1, 4, 3, True),
+        (1, 1, 0.5, False),
+        (0, 2, 5, True),
+    ],
+)
+def test_max_bad_rows_is_a_share_or_a_count(
+    tmp_path: Path, good: int, bad: int, limit: float, stops: bool
+) -> None:
+    rows = [*alpaca(good), *[BAD] * bad]
+    if not stops:
+        assert len(read(tmp_path, rows, max_bad_rows=limit)[0]) == good
+        return
+    with pytest.raises(DataError, match=f"dataset d: {bad} of {good + bad} rows cannot be used"):
+        read(tmp_path, rows, max_bad_rows=limit)
+
+
+def test_the_way_out_is_told(tmp_path: Path) -> None:
+    some = message(tmp_path, [*alpaca(98), BAD, BAD]).splitlines()
+    assert (
+        some[-1] == "max_bad_rows=0.01 allows 1: mend these rows, or set max_bad_rows=2 to go on without them"
+    )
+    every = message(tmp_path, [BAD], max_bad_rows=5).splitlines()
+    assert every[-1] == (
+        "no row is left: see whether formatting, columns and tags in dataset_info.json fit the file"
+    )
+    assert message(tmp_path, []) == "dataset d: DIR/d.json holds no rows"
+
+
+def test_at_most_ten_reasons_are_told(tmp_path: Path) -> None:
+    lines = message(tmp_path, [BAD] * 25).splitlines()
+    assert lines[0] == "dataset d: 25 of 25 rows cannot be used"
+    assert len(lines) == 13
+    assert lines[-2] == "  ... and 15 more"
+
+
+def account_of(read: int, bad: int) -> DatasetReport:
+    account = DatasetReport("d", read=read, used=read - bad)
+    for number in range(bad):
+        account.drop(RowProblem("f", number, "", "is bad"))
+    return account
+
+
+def test_a_run_stops_as_soon_as_it_cannot_end_well() -> None:
+    stop_early(account_of(20, 10), 0.01, total=1000)
+    with pytest.raises(DataError, match="11 of 20 rows so far cannot be used"):
+        stop_early(account_of(20, 11), 0.01, total=1000)
+    with pytest.raises(DataError, match="11 of 20 rows cannot be used"):
+        stop_early(account_of(20, 11), 10, total=20)
+
+
+def test_a_stream_is_judged_after_a_thousand_rows() -> None:
+    stop_early(account_of(999, 999), 0.01)
+    stop_early(account_of(1000, 10), 0.01)
+    with pytest.raises(DataError, match="11 of 1000 rows so far cannot be used"):
+        stop_early(account_of(1000, 11), 0.01)
+    with pytest.raises(DataError, match="6 of 7 rows so far cannot be used"):
+        stop_early(account_of(7, 6), 5)
