@@ -615,3 +615,81 @@ def test_conversations_with_calls_survive_sharegpt(data: st.DataObject) -> None:
 def test_media_survive_sharegpt() -> None:
     example = Example((user("<image><video><audio>"), bot("b")), images=("a",), videos=("b",), audios=("c",))
     assert same_through_sharegpt(example, "chat") == example
+
+
+# Whatever a cell holds
+
+
+CELLS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=4)
+    | st.dates()
+    | st.sampled_from(["human", "gpt", "function_call", "user", "assistant", "tool", "[", '{"name": "f", "arguments": {}}']),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(
+            ["from", "value", "role", "content", "type", "text", "image", "image_url", "url", "name", "arguments",
+             "function", "tool_calls", "tool_call_id", "id", "thinking", "weight", "path", "bytes", "x"]
+        ),
+        inner,
+        max_size=5,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"from": st.sampled_from(["human", "gpt", "observation", "function_call"]), "value": CELLS},
+        optional={"thinking": CELLS, "weight": CELLS},
+    ).map(
+        lambda message: {
+            **message,
+            "role": message["from"],
+            "content": message["value"],
+            "tool_calls": message.get("x"),
+        }
+    ),
+    max_size=4,
+)
+TAGS = {"user_tag": "human", "assistant_tag": "gpt", "observation_tag": "observation"}
+COLUMNS = {name: name for name in ("system", "tools", "images", "videos", "audios")}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            ("alpaca", {"columns": {**COLUMNS, "history": "history"}}, "chat"),
+            ("alpaca", {"columns": {**COLUMNS, "kto_tag": "label"}}, "label"),
+            ("alpaca", {"ranking": True}, "pair"),
+            ("sharegpt", {"columns": COLUMNS}, "chat"),
+            ("sharegpt", {"ranking": True}, "pair"),
+            ("openai", {"columns": {**COLUMNS, "messages": "conversations"}, "tags": TAGS}, "prompt"),
+            ("text", {}, "text"),
+        ]
+    ),
+    st.fixed_dictionaries(
+        dict.fromkeys(
+            ("instruction", "input", "output", "history", "system", "tools", "images", "label", "chosen", "rejected", "text"),
+            CELLS,
+        )
+        | {"conversations": MESSAGES | CELLS}
+    ),
+)  # fmt: skip
+def test_any_cell_is_read_or_refused(how: tuple[str, dict[str, Any], Kind], row: dict[str, Any]) -> None:
+    """Nothing but RowError is ever raised, and what is read can be encoded and written as JSON."""
+    formatting, entry, want = how
+    try:
+        example = read(row, formatting, want, **entry)
+    except RowError as error:
+        assert error.reason
+        return
+    assert example.kind == want
+    texts = [example.system, example.text or "", example.reference, *example.images]
+    texts += [text for message in example.messages for text in (message.content, message.thought)]
+    for text in texts:
+        text.encode()
+    json.dumps([dict(tool) for tool in example.tools], allow_nan=False)

@@ -145,7 +145,7 @@ def build_turns_reader(
         if media:
             check_placeholders(media, {**dict.fromkeys(PLACEHOLDERS, column), **columns}, messages, answers)
         messages, facts["reference"] = _finish(messages, want, column, roles)
-        return Example(tuple(messages), **facts, **media)
+        return Example(tuple(messages), **facts | media)
 
     return read
 
