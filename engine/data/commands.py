@@ -94,8 +94,10 @@ def _add_looking(add: Callable[..., _Parser]) -> None:
 
     verb = add("preview", _preview, "rows as the model sees them, what is learnt marked", trains=True)
     verb.usage = usage.format("preview")
-    verb.add_argument("--start", type=_count, default=0, metavar="N", help="leave out the first N rows (0)")
-    verb.add_argument("--count", type=_count, default=3, metavar="N", help="show N rows (3)")
+    verb.add_argument(
+        "--start", type=whole_number, default=0, metavar="N", help="leave out the first N rows (0)"
+    )
+    verb.add_argument("--count", type=whole_number, default=3, metavar="N", help="show N rows (3)")
     verb.add_argument("--tokens", action="store_true", help="show where tokens begin, too")
     verb.add_argument("--raw", action="store_true", help="the rows as they stand in their files")
 
@@ -103,11 +105,13 @@ def _add_looking(add: Callable[..., _Parser]) -> None:
         "check", _check, "every row that cannot be used, and why; exit code 2 if there is one", trains=True
     )
     verb.usage = usage.format("check")
-    verb.add_argument("--show", type=_count, default=20, metavar="N", help="tell N of them in full (20)")
+    verb.add_argument(
+        "--show", type=whole_number, default=20, metavar="N", help="tell N of them in full (20)"
+    )
 
     verb = add("stats", _stats, "token lengths, what is learnt, packing, steps", trains=True)
     verb.usage = usage.format("stats")
-    verb.add_argument("--sample", type=_positive, metavar="N", help="only the first N rows")
+    verb.add_argument("--sample", type=positive_number, metavar="N", help="only the first N rows")
 
 
 def _add_adding(add: Callable[..., _Parser]) -> None:
@@ -140,14 +144,14 @@ def _add_adding(add: Callable[..., _Parser]) -> None:
     verb.add_argument("--overwrite", action="store_true", help="replace an entry of that name")
 
 
-def _count(text: str) -> int:
+def whole_number(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError(text)
     return number
 
 
-def _positive(text: str) -> int:
+def positive_number(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ValueError(text)

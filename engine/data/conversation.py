@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.data.entry import OPENAI_TAGS
 from engine.data.example import ASSISTANT, Example
 from engine.data.formats import load_reader
-from engine.data.registry import DatasetSpec
 from engine.data.render import render, spans
 from engine.data.report import RowError
+from engine.data.spec import DatasetSpec
 from engine.data.view import View
 from engine.errors import ArgError, DataError, Problem
 from engine.templates.base import Rendered
@@ -60,11 +61,8 @@ def _role(message: object) -> object:
 
 
 def _spec() -> DatasetSpec:
-    tags = {
-        "role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant",
-        "observation_tag": "tool", "function_tag": "function", "system_tag": "system",
-    }  # fmt: skip
-    return DatasetSpec("standard input", (), "openai", {key: key for key in KEYS}, frozenset(KEYS), tags)
+    columns = {key: key for key in KEYS}
+    return DatasetSpec("standard input", (), "openai", columns, OPENAI_TAGS, frozenset(KEYS))
 
 
 def _prompt(view: View, example: Example) -> list[dict[str, Any]]:
@@ -85,9 +83,9 @@ def _spans(view: View, rendered: Rendered) -> list[dict[str, Any]]:
     texts = [{"text": rendered.text[start:end], "learn": learn} for start, end, learn in pieces]
     if view.tokenizer is None:
         return texts
-    from engine.data.preview import show_tokens
+    from engine.data.preview import WHOLE, show_tokens
 
-    return with_ids(texts, show_tokens(rendered, view)["tokens"])
+    return with_ids(texts, show_tokens(rendered, view, cutoff_len=WHOLE)["tokens"])
 
 
 def with_ids(texts: list[dict[str, Any]], tokens: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

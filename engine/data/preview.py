@@ -7,20 +7,23 @@ Try: tunesmith data preview identity --model_name_or_path data/tiny-qwen3
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from engine.data.example import Example, Message
+from engine.data.example import ASSISTANT, Example, Message
 from engine.data.pack import pack
 from engine.data.pieces import token_texts
-from engine.data.render import render, spans
+from engine.data.prepare import render_examples
+from engine.data.render import spans
 from engine.data.tokenize import IGNORE, encode
 from engine.data.view import View
 from engine.data.walk import Walked, walk_all
+from engine.errors import DataError
 from engine.templates.base import Rendered
+from engine.templates.chat import ChatTemplate
 
 WHOLE = 2**31 - 1
 """a cutoff that cuts nothing"""
@@ -28,10 +31,7 @@ WHOLE = 2**31 - 1
 
 def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
     """Rows start..start + count of the datasets, in the order of their files; bad rows with their reason."""
-    rows = [
-        show_row(walked, view)
-        for walked in islice(walk_all(view.specs, stage=view.stage), start, start + count)
-    ]
+    rows = [show_row(walked, view) for walked in islice(walk_all(view), start, start + count)]
     data, notes = view.args.data, list(view.notes)
     shown: dict[str, Any] = {
         "rows": rows,
@@ -40,7 +40,9 @@ def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
     }
     if view.chat is not None:
         notes += view.chat.notes
-    if (data.packing or data.neat_packing) and view.tokenizer is not None:
+    if view.tokenizer is not None and any(row.get("stage") == "pt" for row in rows):
+        mark_blocks(rows, data.cutoff_len)
+    elif (data.packing or data.neat_packing) and view.tokenizer is not None:
         shown["packs"] = pack_rows(rows, data.cutoff_len)
     return {**shown, "notes": notes}
 
@@ -52,49 +54,96 @@ def pack_rows(rows: Iterable[Mapping[str, Any]], cutoff_len: int) -> list[list[i
     return [[places[index][0] for index in group.tolist()] for group in packed]
 
 
-def show_row(walked: Walked, view: View) -> dict[str, Any]:
-    """One row: {"file", "number", "problem", "kind", "spans", "tokens", "length", "kept", "truncated",
-    "cut_at"}, with "tools", "desirable" and "rejected" where it has them.
+def mark_blocks(rows: Iterable[dict[str, Any]], cutoff_len: int) -> None:
+    """Give each text the token positions at which a block begins ("block_starts"), as if the first text shown
+    were the first of all.
     """
-    row: dict[str, Any] = {"file": walked.file, "number": walked.number, "problem": None}
-    if walked.example is None:
-        return row | {"problem": str(walked.problem.reason if walked.problem else ""), **_nothing()}
+    before = 0
+    for row in rows:
+        length = row.get("length") or 0
+        first = -before % cutoff_len
+        row["block_starts"] = list(range(first, length, cutoff_len))
+        before += length
+
+
+def show_row(walked: Walked, view: View) -> dict[str, Any]:
+    """One row: {"file", "number", "stage", "problem", "kind", "spans", "tokens", "length", "kept",
+    "truncated", "cut_at"}, with "tools", "desirable", "reference" and "rejected" where it has them.
+    """
+    row: dict[str, Any] = {"file": walked.file, "number": walked.number, "stage": walked.stage}
     example = walked.example
+    if example is None:
+        problem = walked.problem
+        assert problem is not None, "a row is an example or a problem"
+        return {**row, **_nothing(), "problem": problem.reason, "column": problem.column}
     row["kind"] = example.kind
     if example.tools:
         row["tools"] = [dict(tool) for tool in example.tools]
     if example.desirable is not None:
         row["desirable"] = example.desirable
-    if example.chosen is not None:
-        chosen = show_example(answered(example, example.chosen), view)
-        rejected = show_example(answered(example, example.rejected), view) if example.rejected else _nothing()
-        return row | chosen | {"rejected": rejected}
-    return row | show_example(example, view)
+    if example.reference:
+        row["reference"] = example.reference
+    row |= show_example(example, view, walked.stage)
+    if example.rejected is not None:
+        row["rejected"] = show_example(answered(example, example.rejected), view, walked.stage)
+    return row
 
 
-def show_example(example: Example, view: View) -> dict[str, Any]:
+def show_example(example: Example, view: View, stage: str) -> dict[str, Any]:
     """One conversation or text as spans and tokens; "problem" says why a template cannot take it."""
     if view.chat is None:
-        return _contents(example) | {"problem": None}
-    (rendered,) = render([example], view.chat)
+        return {**_contents(example), "problem": None}
+    (rendered,) = render_for_stage([example], view.chat, stage)
     if isinstance(rendered, str):
         return {**_nothing(), "problem": rendered}
     data = view.args.data
-    pieces = spans(rendered, mask_history=data.mask_history, train_on_prompt=data.train_on_prompt)
+    masks = stage != "pt" and data.mask_history
+    pieces = spans(rendered, mask_history=masks, train_on_prompt=data.train_on_prompt)
     shown = {
         **_nothing(),
         "problem": None,
         "spans": [{"text": rendered.text[start:end], "learn": learn} for start, end, learn in pieces],
     }
-    return shown | (show_tokens(rendered, view) if view.tokenizer is not None else {})
+    if view.tokenizer is None:
+        return shown
+    cuts = bool(rendered.turns) and stage != "pt"
+    return shown | show_tokens(rendered, view, cutoff_len=data.cutoff_len if cuts else WHOLE)
 
 
-def show_tokens(rendered: Rendered, view: View) -> dict[str, Any]:
+def render_for_stage(examples: Sequence[Example], chat: ChatTemplate, stage: str) -> list[Rendered | str]:
+    """Text and turns of each, or why it cannot be used. Of a pair, the prompt with its better answer; of a
+    prompt alone, what asks for the answer.
+    """
+    asked = [example.kind == "prompt" and stage != "pt" for example in examples]
+    whole = [
+        example if example.chosen is None else answered(example, example.chosen)
+        for example, prompt in zip(examples, asked, strict=True)
+        if not prompt
+    ]
+    rendered = iter(render_examples(whole, chat, stage=stage))
+    return [
+        _render_prompt(example, chat) if prompt else next(rendered)
+        for example, prompt in zip(examples, asked, strict=True)
+    ]
+
+
+def _render_prompt(example: Example, chat: ChatTemplate) -> Rendered | str:
+    conversation = example.to_conversation()
+    try:
+        return chat.render_prompt(conversation.messages, conversation.tools)
+    except DataError as error:
+        return str(error)
+
+
+def show_tokens(rendered: Rendered, view: View, *, cutoff_len: int) -> dict[str, Any]:
     """All tokens of a text; those that truncation leaves out are marked."""
     data = view.args.data
     options = {"mask_history": data.mask_history, "train_on_prompt": data.train_on_prompt}
-    ids, labels = encode([rendered], view.tokenizer, cutoff_len=WHOLE, **options).row(0)
-    windows = encode([rendered], view.tokenizer, cutoff_len=data.cutoff_len, **options).kept.get(0)
+    batch = encode([rendered], view.tokenizer, cutoff_len=WHOLE, **options)
+    ids, labels = batch.row(0)
+    windows = None
+    if len(ids) > cutoff_len:
+        windows = encode([rendered], view.tokenizer, cutoff_len=cutoff_len, **options).kept[0]
     kept = None if windows is None else {position for window in windows for position in window}
     tokens: list[dict[str, Any]] = []
     texts = token_texts(ids, view.tokenizer)
@@ -112,6 +161,7 @@ def show_tokens(rendered: Rendered, view: View) -> dict[str, Any]:
         "kept": len(ids) if kept is None else len(kept),
         "truncated": kept is not None,
         "cut_at": cut_at,
+        "guarded": bool(batch.guarded[0]),
     }
 
 
@@ -133,14 +183,15 @@ def describe_example(example: Example) -> dict[str, Any]:
 
 def answered(example: Example, answer: Message | None) -> Example:
     """A pair's prompt with one of its answers, as the stages that learn pairs tokenise it."""
-    assert answer is not None
+    assert answer is not None, "a pair has both answers"
     return dataclasses.replace(example, messages=(*example.messages, answer), chosen=None, rejected=None)
 
 
 def _contents(example: Example) -> dict[str, Any]:
     """The words alone, where no template is chosen: what is learnt is the assistant's."""
     pieces = [(example.system, False)] if example.system else []
-    pieces += [(message.content, message.role == "assistant") for message in example.messages]
+    pieces += [(message.content, message.role == ASSISTANT) for message in example.messages]
+    pieces += [(example.chosen.content, True)] if example.chosen is not None else []
     if example.text is not None:
         pieces.append((example.text, True))
     return {**_nothing(), "spans": [{"text": text, "learn": learn} for text, learn in pieces]}

@@ -55,12 +55,11 @@ def print_list(datasets: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _size(size: int) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
-        size_next = size / 1000
-        size = size_next  # type: ignore[assignment]
-    return ""
+    number, units = float(size), ["B", "KB", "MB", "GB", "TB"]
+    while number >= 1000 and len(units) > 1:
+        number /= 1000
+        units.pop(0)
+    return f"{number:.0f} {units[0]}" if number >= 10 or units[0] == "B" else f"{number:.1f} {units[0]}"
 
 
 def print_raw(rows: Iterable[Mapping[str, Any]]) -> int:
@@ -156,7 +155,8 @@ def print_check(found: Mapping[str, Any]) -> int:
 
 
 def print_stats(found: Mapping[str, Any]) -> int:
-    print(f"{'rows':<16}{found['read']:,} read, {found['used']:,} used")
+    of = f" of {found['of']:,}" if found["sample"] and found["of"] else ""
+    print(f"{'rows':<16}{found['read']:,}{of} read, {found['used']:,} used")
     for reason, count in found["dropped"].items():
         print(paint(f"{'':<16}{count:,} dropped: {printable(reason)}", RED))
     if found["tokens"] is None:
@@ -171,7 +171,9 @@ def print_stats(found: Mapping[str, Any]) -> int:
         print(f"{'packing':<16}{found['packed_rows']:,} rows, {found['packing_fill']:.1%} full")
     if found["steps"]:
         steps = found["steps"]
-        print(f"{'steps':<16}{steps['total']:,} ({steps['per_epoch']:,} a pass, batches of {steps['batch']})")
+        about = "about " if steps["estimated"] else ""
+        batches = f"{steps['per_epoch']:,} a pass, batches of {steps['batch']}"
+        print(f"{'steps':<16}{about}{steps['total']:,} ({batches})")
     print_histogram(found["histogram"], found["cutoff_len"])
     return _print_notes(found["notes"])
 

@@ -9,12 +9,13 @@ Try: python -c "from engine.data.service import OPS; print(OPS['list'](dataset_d
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
-from engine.errors import ArgError, UserError
+from engine.errors import ArgError, Problem, UserError
 
 COUNTING_S = 0.5
 """how long `list` counts rows before it leaves the rest uncounted"""
@@ -28,10 +29,25 @@ def answer(op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return OPS[op](**arguments)
     except UserError as error:
         told: dict[str, Any] = {"error": str(error), "problems": []}
-        if isinstance(error, ArgError):
-            told["fields"] = [{"field": one.field, "message": one.message} for one in error.problems]
-            told["field"] = error.problems[0].field
+        fields = error.problems if isinstance(error, ArgError) else columns_at_fault(str(error), arguments)
+        if fields:
+            told["fields"] = [{"field": one.field, "message": one.message} for one in fields]
+            told["field"] = fields[0].field
         return told
+
+
+def columns_at_fault(message: str, arguments: Mapping[str, Any]) -> list[Problem]:
+    """The fields of a mapping that is being tried whose columns the message misses: "columns.ROLE"."""
+    entry = arguments.get("entry")
+    columns = entry.get("columns") if isinstance(entry, dict) else None
+    missing = re.search(r"no column (.*?);", message)
+    if not missing or not isinstance(columns, dict):
+        return []
+    return [
+        Problem(f"columns.{role}", f'the file has no column "{column}"')
+        for role, column in columns.items()
+        if f'"{column}"' in missing.group(1)
+    ]
 
 
 def list_all(*, dataset_dir: Any = "data", search: str = "") -> dict[str, Any]:
@@ -39,7 +55,8 @@ def list_all(*, dataset_dir: Any = "data", search: str = "") -> dict[str, Any]:
     counting them would take long.
     """
     from engine.data.registry import list_datasets
-    from engine.data.walk import count_rows, open_source
+    from engine.data.sources import open_source
+    from engine.data.walk import count_rows
 
     words = search.lower().split()
     until = time.monotonic() + COUNTING_S
@@ -136,7 +153,7 @@ def map_rows(*, path: str, entry: Mapping[str, Any], start: int = 0, count: int 
     from engine.data.preview import describe_example
     from engine.data.walk import spec_of, walk
 
-    walked = list(islice(walk(spec_of(path, entry), start=start), count))
+    walked = list(islice(walk(spec_of(path, entry)), start, start + count))
     return {
         "examples": [describe_example(one.example) for one in walked if one.example is not None],
         "problems": [one.problem.to_json() for one in walked if one.problem is not None],

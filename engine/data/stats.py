@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 
 from engine.data.example import Example
 from engine.data.pack import pack
-from engine.data.preview import WHOLE, answered
-from engine.data.render import render
+from engine.data.prepare import nothing_learnt
+from engine.data.preview import WHOLE, render_for_stage
 from engine.data.report import RowProblem
 from engine.data.tokenize import Encoder, TokenBatch
 from engine.data.view import View
-from engine.data.walk import Walked, walk_all
+from engine.data.walk import Walked, count_rows, sources_of, walk_chosen
 from engine.templates.base import Rendered
+from engine.templates.chat import ChatTemplate
 
 BATCH = 500
 NUM_BINS = 24
@@ -38,6 +39,7 @@ class Account:
     read: int = 0
     used: int = 0
     truncated: int = 0
+    guarded: int = 0
     num_bad: int = 0
     tokens: int = 0
     learnt: int = 0
@@ -58,11 +60,11 @@ def check(view: View, *, show: int = 100) -> dict[str, Any]:
     """Every row, as far as the arguments allow: read by its format, rendered where a template is known,
     encoded where a tokenizer is. Returns {"ok", "problems", "notes", "counts"}.
     """
-    account = take_account(view, walk_all(view.specs, stage=view.stage), max_shown=show)
+    account = take_account(view, walk_chosen(view, evals=True), max_shown=show)
     return {
         "ok": account.num_bad == 0 and account.read > 0,
         "problems": [problem.to_json() for problem in account.problems],
-        "notes": notes_of(view),
+        "notes": notes_of(view, account),
         "counts": {
             "read": account.read,
             "used": account.used,
@@ -75,75 +77,109 @@ def check(view: View, *, show: int = 100) -> dict[str, Any]:
 
 
 def stats(view: View, *, sample: int | None = None, show: int = 10) -> dict[str, Any]:
-    """Figures over all rows, or over the first `sample`. Lengths are whole, before anything is cut.
+    """Figures over the rows that training would take, or over the first `sample` of them; "of" is then how
+    many there are, where that is cheap to say. Lengths are whole, before anything is cut.
 
     Without a tokenizer there are no lengths: "tokens" and what follows from it are None.
     """
-    account = take_account(view, islice(walk_all(view.specs, stage=view.stage), sample), max_shown=show)
+    account = take_account(view, islice(walk_chosen(view), sample), max_shown=show)
+    partial = sample is not None and account.read == sample
+    of = count_all(view) if partial else account.read
     figures: dict[str, Any] = {
         "read": account.read,
+        "of": of,
+        "sample": sample if partial else None,
         "used": account.used,
         "dropped": dict(account.reasons.most_common()),
         "problems": [problem.to_json() for problem in account.problems],
         "kinds": dict(account.kinds),
-        "notes": notes_of(view),
+        "notes": notes_of(view, account),
         "cutoff_len": view.args.data.cutoff_len,
-        "sample": sample if sample is not None and account.read == sample else None,
     }
-    return figures | _lengths(view, account)
+    return figures | _lengths(view, account, scale=of / account.read if of and account.read else None)
+
+
+def count_all(view: View) -> int | None:
+    """Rows of all files, whatever part of them is used; None where counting takes long."""
+    counts = [count_rows(source) for spec in view.specs for source in sources_of(spec)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def take_account(view: View, rows: Iterable[Walked], *, max_shown: int) -> Account:
     account = Account(max_shown)
-    encoder = _Encoders(view) if view.tokenizer is not None else None
-    for batch in _batched(rows):
-        account.read += len(batch)
-        examples = []
-        for walked in batch:
-            if walked.problem is not None:
-                account.drop(walked.problem)
-            elif walked.example is not None:
-                account.kinds[walked.example.kind] += 1
-                examples.append((walked, walked.example))
-        if view.chat is None:
-            account.used += len(examples)
-        else:
-            _render(view, encoder, examples, account)
+    encoders: dict[str, _Encoders] = {}
+    for stage, group in groupby(rows, key=lambda walked: walked.stage):
+        if view.tokenizer is not None and stage not in encoders:
+            encoders[stage] = _Encoders(view, stage)
+        for batch in _batched(group):
+            account.read += len(batch)
+            examples = []
+            for walked in batch:
+                if walked.problem is not None:
+                    account.drop(walked.problem)
+                elif walked.example is not None:
+                    account.kinds[walked.example.kind] += 1
+                    examples.append((walked, walked.example))
+            if view.chat is None:
+                account.used += len(examples)
+            else:
+                _render(view.chat, stage, encoders.get(stage), examples, account)
     return account
 
 
-def notes_of(view: View) -> list[str]:
-    return list(dict.fromkeys([*view.notes, *(view.chat.notes if view.chat is not None else ())]))
+def notes_of(view: View, account: Account) -> list[str]:
+    notes = [*view.notes, *(view.chat.notes if view.chat is not None else ())]
+    if account.guarded:
+        notes.append(
+            f"{account.guarded} rows spell a control token of the tokenizer: taken as ordinary characters "
+            "(allow_control_tokens=false)"
+        )
+    return list(dict.fromkeys(notes))
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """One row in tokens: its whole length, what the cut leaves of it, and how many of those are learnt."""
+
+    whole: int
+    kept: int
+    learnt: int
+    guarded: bool
 
 
 class _Encoders:
     """Lengths before the cut, and what the cut leaves of those rows that it concerns."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, stage: str) -> None:
         data = view.args.data
-        options = {"mask_history": data.mask_history, "train_on_prompt": data.train_on_prompt}
-        self._cutoff_len = data.cutoff_len
+        masks = data.mask_history and stage != "pt"
+        options = {"mask_history": masks, "train_on_prompt": data.train_on_prompt}
+        # Text is cut into blocks later, and nothing of it is lost.
+        self._cutoff_len = WHOLE if stage == "pt" else data.cutoff_len
         self._whole = Encoder(view.tokenizer, cutoff_len=WHOLE, **options)
-        self._cut = Encoder(view.tokenizer, cutoff_len=data.cutoff_len, **options)
+        self._cut = Encoder(view.tokenizer, cutoff_len=self._cutoff_len, **options)
 
-    def __call__(self, rows: list[Rendered]) -> list[tuple[int, int, int]]:
-        """(whole length, length that stays, learnt tokens that stay) of each row."""
+    def __call__(self, rows: Sequence[Rendered]) -> list[_Figures]:
         batch = self._whole(rows)
-        sizes, learnt = batch.lengths.tolist(), _learnt(batch)
-        figures = [(size, size, count) for size, count in zip(sizes, learnt, strict=True)]
-        long = [number for number, size in enumerate(sizes) if size > self._cutoff_len]
+        sizes, learnt, guarded = batch.lengths.tolist(), _learnt(batch), batch.guarded.tolist()
+        figures = [_Figures(*row) for row in zip(sizes, sizes, learnt, guarded, strict=True)]
+        long = [number for number, row in enumerate(rows) if sizes[number] > self._cutoff_len and row.turns]
         if long:
             cut = self._cut([rows[number] for number in long])
             for number, size, count in zip(long, cut.lengths.tolist(), _learnt(cut), strict=True):
-                figures[number] = (sizes[number], size, count)
+                figures[number] = _Figures(sizes[number], size, count, guarded[number])
         return figures
 
 
 def _render(
-    view: View, encoder: _Encoders | None, examples: list[tuple[Walked, Example]], account: Account
+    chat: ChatTemplate,
+    stage: str,
+    encoder: _Encoders | None,
+    examples: Sequence[tuple[Walked, Example]],
+    account: Account,
 ) -> None:
-    assert view.chat is not None
-    texts = render([training_example(example) for _, example in examples], view.chat)
+    texts = render_for_stage([example for _, example in examples], chat, stage)
     good: list[tuple[Walked, Rendered]] = []
     for (walked, _), text in zip(examples, texts, strict=True):
         if isinstance(text, str):
@@ -153,34 +189,30 @@ def _render(
     if encoder is None:
         account.used += len(good)
         return
-    for (walked, _), (whole, kept, learnt) in zip(good, encoder([text for _, text in good]), strict=True):
-        account.whole.append(whole)
-        if learnt == 0:
-            reason = (
-                "nothing of an answer is left within cutoff_len" if kept < whole else "holds nothing to learn"
-            )
-            account.drop(RowProblem(walked.file, walked.number, "", reason))
+    for (walked, text), row in zip(good, encoder([text for _, text in good]), strict=True):
+        account.whole.append(row.whole)
+        truncated = row.kept < row.whole
+        # A prompt alone has no answer whose tokens could be learnt.
+        if row.learnt == 0 and text.turns:
+            account.drop(RowProblem(walked.file, walked.number, "", nothing_learnt(truncated)))
             continue
         account.used += 1
-        account.truncated += kept < whole
-        account.kept.append(kept)
-        account.tokens += kept
-        account.learnt += learnt
-
-
-def training_example(example: Example) -> Example:
-    """What is rendered of a row: of a pair, the prompt with its better answer."""
-    return answered(example, example.chosen) if example.chosen is not None else example
+        account.truncated += truncated
+        account.guarded += row.guarded
+        account.kept.append(row.kept)
+        account.tokens += row.kept
+        account.learnt += row.learnt
 
 
 def _learnt(batch: TokenBatch) -> list[int]:
     sums = np.concatenate(([0], np.cumsum(batch.learn, dtype=np.int64)))
     ends = np.concatenate(([0], np.cumsum(batch.lengths)))
-    return np.diff(sums[ends]).tolist()
+    counts: list[int] = np.diff(sums[ends]).tolist()
+    return counts
 
 
-def _lengths(view: View, account: Account) -> dict[str, Any]:
-    """Everything that needs token counts."""
+def _lengths(view: View, account: Account, *, scale: float | None) -> dict[str, Any]:
+    """Everything that needs token counts. scale: rows in all for each one looked at, None if unknown."""
     names = (
         "truncated", "tokens", "learnt_share", "histogram", "percentiles", "over_cutoff", "packed_rows",
         "packing_fill", "steps",
@@ -188,10 +220,11 @@ def _lengths(view: View, account: Account) -> dict[str, Any]:
     if not account.whole:
         return dict.fromkeys(names)
     data = view.args.data
-    sizes = np.array(account.whole, np.int64)
-    packed = pack(np.array(account.kept, np.int64), data.cutoff_len) if account.kept else []
-    fill = account.tokens / (len(packed) * data.cutoff_len) if packed else None
-    packs = bool(data.packing or data.neat_packing)
+    sizes, kept = np.array(account.whole, np.int64), np.array(account.kept, np.int64)
+    is_text = set(account.kinds) == {"text"} or view.stage == "pt"
+    packs = bool(data.packing or data.neat_packing) or is_text
+    num_packed = -(-account.tokens // data.cutoff_len) if is_text else len(pack(kept, data.cutoff_len))
+    fill = account.tokens / (num_packed * data.cutoff_len) if num_packed else None
     return {
         "truncated": account.truncated,
         "tokens": account.tokens,
@@ -202,9 +235,9 @@ def _lengths(view: View, account: Account) -> dict[str, Any]:
             "max": int(sizes.max()),
         },
         "over_cutoff": int((sizes > data.cutoff_len).sum()),
-        "packed_rows": len(packed),
+        "packed_rows": num_packed,
         "packing_fill": round(fill, 4) if fill is not None else None,
-        "steps": estimate_steps(view, len(packed) if packs else account.used),
+        "steps": estimate_steps(view, num_packed if packs else account.used, scale),
     }
 
 
@@ -221,25 +254,30 @@ def histogram(sizes: np.ndarray) -> list[dict[str, int]]:
 def _round_up(width: int) -> int:
     """To 1, 2 or 5 times a power of ten, or to a power of two."""
     tens = [factor * 10**power for power in range(8) for factor in (1, 2, 5)]
-    return next(step for step in sorted({*tens, *(2**power for power in range(24))}) if step >= width)
+    twos = [2**power for power in range(24)]
+    return next((step for step in sorted({*tens, *twos}) if step >= width), width)
 
 
-def estimate_steps(view: View, rows: int) -> dict[str, Any] | None:
-    """Steps on one device with the batch sizes of the arguments. None without rows."""
-    optimization = view.args.optimization
-    batch = optimization.per_device_train_batch_size * optimization.gradient_accumulation_steps
-    if not rows:
+def estimate_steps(view: View, rows: int, scale: float | None) -> dict[str, Any] | None:
+    """Steps on one device with the batch sizes of the arguments: {"rows", "batch", "per_epoch", "total",
+    "estimated": whether rows were only sampled}. None without rows.
+    """
+    optimization, held_out = view.args.optimization, view.args.data.val_size
+    if not rows or scale is None:
         return None
-    per_epoch = math.ceil(
-        math.ceil(rows / optimization.per_device_train_batch_size)
-        / max(1, optimization.gradient_accumulation_steps)
-    )
-    total = (
-        optimization.max_steps
-        if optimization.max_steps > 0
-        else math.ceil(per_epoch * optimization.num_train_epochs)
-    )
-    return {"rows": rows, "batch": batch, "per_epoch": per_epoch, "total": total}
+    rows = round(rows * scale)
+    if held_out:
+        rows -= max(1, round(rows * held_out) if held_out < 1 else int(held_out))
+    batches = math.ceil(max(rows, 0) / optimization.per_device_train_batch_size)
+    per_epoch = math.ceil(batches / optimization.gradient_accumulation_steps)
+    total = math.ceil(per_epoch * optimization.num_train_epochs)
+    return {
+        "rows": rows,
+        "batch": optimization.per_device_train_batch_size * optimization.gradient_accumulation_steps,
+        "per_epoch": per_epoch,
+        "total": optimization.max_steps if optimization.max_steps > 0 else total,
+        "estimated": scale != 1,
+    }
 
 
 def _batched(rows: Iterable[Walked]) -> Iterator[list[Walked]]:

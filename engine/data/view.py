@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class View:
     """`chat` is None where neither a model nor a template is named; `tokenizer` where no model is. `stage` is
-    None where none was asked for: each dataset is then read as the first stage that fits would.
+    None where none was asked for: each dataset is then read as the first stage that fits would. eval_specs
+    are those of `eval_dataset`.
     """
 
     args: TrainArgs
@@ -40,6 +41,7 @@ class View:
     tokenizer: Any
     notes: tuple[str, ...] = ()
     stage: str | None = None
+    eval_specs: tuple[DatasetSpec, ...] = ()
 
 
 class Placeholders:
@@ -63,8 +65,9 @@ def open_view(given: Mapping[str, Any]) -> View:
     """
     args, notes, stage = check_arguments(given)
     specs = find_specs(args.data, given.get("path"), given.get("entry"))
+    evals = tuple(find_datasets(args.data.eval_dataset, args.data))
     tokenizer, chat = open_chat(args)
-    return View(args, specs, chat, tokenizer, notes, stage)
+    return View(args, specs, chat, tokenizer, notes, stage, evals)
 
 
 def open_template(given: Mapping[str, Any]) -> View:

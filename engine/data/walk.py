@@ -6,15 +6,16 @@ Try: tunesmith data preview identity
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gzip
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.data.entry import read_entry
 from engine.data.example import Example
@@ -27,6 +28,9 @@ from engine.data.sources import BadRow, Source, open_source
 from engine.data.sources import kind_of as kind_of_file
 from engine.errors import DataError
 
+if TYPE_CHECKING:
+    from engine.data.view import View
+
 RawRow = tuple[str, int, Any]
 """(file, what a person calls the row, the row or a BadRow)"""
 CHUNK = 256
@@ -38,12 +42,13 @@ MAX_LINE = 2000
 
 @dataclass(frozen=True)
 class Walked:
-    """One row as its format reads it: an example, or a problem."""
+    """One row as its format reads it for a stage: an example, or a problem."""
 
     file: str
     number: int
+    stage: str
     example: Example | None
-    problem: RowProblem | None
+    problem: RowProblem | None = None
 
 
 def spec_of(path: str | Path, entry: object) -> DatasetSpec:
@@ -134,14 +139,32 @@ def raw_rows(sources: Sequence[Source], start: int = 0) -> Iterator[RawRow]:
         start = 0
 
 
-def walk(spec: DatasetSpec, *, stage: str | None = None, start: int = 0) -> Iterator[Walked]:
-    """Rows as the stage reads them (None: the first stage that fits). Raises DataError where the entry does
-    not fit the files at all.
+def walk(spec: DatasetSpec, *, stage: str | None = None) -> Iterator[Walked]:
+    """Rows as the stage reads them (None: the first stage that fits), in the order of the files; of an entry
+    with a part such as train[:100], that part. Raises DataError where the entry does not fit the files.
     """
+    return _walk(dataclasses.replace(spec, num_samples=None), stage, max_samples=None, seed=0)
+
+
+def walk_all(view: View) -> Iterator[Walked]:
+    """The rows of every dataset in turn."""
+    return chain.from_iterable(walk(spec, stage=view.stage) for spec in view.specs)
+
+
+def walk_chosen(view: View, *, evals: bool = False) -> Iterator[Walked]:
+    """The rows that training would take of every dataset: parts, num_samples and max_samples applied."""
+    for spec in (*view.specs, *(view.eval_specs if evals else ())):
+        seed, most = view.args.optimization.seed, view.args.data.max_samples
+        yield from _walk(spec, view.stage, max_samples=most, seed=seed)
+
+
+def _walk(spec: DatasetSpec, stage: str | None, *, max_samples: int | None, seed: int) -> Iterator[Walked]:
+    from engine.data.build import open_rows
+
     stage = stage or natural_stage(spec)
     sources = sources_of(spec)
     check_columns(spec, sources, stage=stage)
-    rows = raw_rows(sources, start)
+    rows = open_rows(spec, sources, max_samples, seed)
     while chunk := list(islice(rows, CHUNK)):
         yield from _read(spec, chunk, stage)
 
@@ -163,15 +186,10 @@ def _read(spec: DatasetSpec, rows: Sequence[RawRow], stage: str) -> Iterator[Wal
 
     def told() -> Iterator[Walked]:
         collect()
-        yield from (Walked(problem.file, problem.row, None, problem) for problem in waiting)
+        yield from (Walked(problem.file, problem.row, stage, None, problem) for problem in waiting)
         waiting.clear()
 
     for file, number, example in read_examples(spec, fed(), account, stage=stage):
         yield from told()
-        yield Walked(file, number, example, None)
+        yield Walked(file, number, stage, example)
     yield from told()
-
-
-def walk_all(specs: Sequence[DatasetSpec], *, stage: str | None = None) -> Iterator[Walked]:
-    for spec in specs:
-        yield from walk(spec, stage=stage)
