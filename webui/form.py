@@ -362,6 +362,9 @@ def _component(spec: Arg, i18n: gr.I18n, common: dict[str, Any], classes: list[s
     if spec.kind == "bool":
         choices = [(i18n("form.auto"), ""), (i18n("form.on"), "true"), (i18n("form.off"), "false")]
         return gr.Dropdown(choices, **common, filterable=False, elem_classes=classes)
+    if spec.choices and spec.optional:
+        named = [(choice, choice) for choice in spec.choices]
+        return gr.Dropdown([(i18n(_empty(spec)), ""), *named], **common, elem_classes=classes)
     if 1 < len(spec.choices) <= SEGMENTS:
         return gr.Radio(list(spec.choices), **common, elem_classes=[*classes, "ts-seg"])
     if spec.choices:

@@ -53,6 +53,15 @@ def test_the_train_form_has_every_argument_once(form: Form):
     assert len(placed) == len(set(placed))
 
 
+def test_a_menu_offers_the_value_it_starts_with(form: Form):
+    """Gradio answers an event with an error where a menu holds something that it does not offer."""
+    menus = {name: box for name, box in form.fields.items() if isinstance(box, (gr.Dropdown, gr.Radio))}
+    menus = {name: box for name, box in menus.items() if not getattr(box, "allow_custom_value", False)}
+    assert {"stage", "tool_format"} <= set(menus)
+    for name, box in menus.items():
+        assert box.preprocess(form.start_values()[name]) == form.start_values()[name]
+
+
 def test_an_untouched_form_says_only_what_the_page_starts_from(form: Form):
     assert form.mapping(form.start_values()) == {
         "model_name_or_path": "data/tiny-qwen3",

@@ -61,6 +61,7 @@ class DataPage extends HTMLElement {
     if (this.adding?.element.isConnected && !byHand) return; // a file that is being added stays in sight
     this.side.replaceChildren(entry ? this.view.element : this.empty);
     if (entry) this.view.open(entry);
+    if (byHand) this.#bringIntoSight();
   }
 
   #add() {
@@ -77,6 +78,12 @@ class DataPage extends HTMLElement {
     );
     this.side.replaceChildren(this.adding.element);
     this.adding.focus();
+    this.#bringIntoSight();
+  }
+
+  /** On a small screen the list is above, not beside. */
+  #bringIntoSight() {
+    if (matchMedia("(max-width: 900px)").matches) this.side.scrollIntoView({ block: "start", behavior: "smooth" });
   }
 }
 

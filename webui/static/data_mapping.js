@@ -11,19 +11,19 @@ const COLUMNS = {
   alpaca: { main: ["prompt", "query", "response"], more: ["system", "history", "tools", "kto_tag", ...MEDIA] },
   sharegpt: { main: ["messages", "system", "tools"], more: ["kto_tag", ...MEDIA] },
   openai: { main: ["messages", "system", "tools"], more: ["kto_tag", ...MEDIA] },
-  text: { main: ["prompt"], more: [] },
+  text: { main: ["text"], more: [] },
 };
 const PAIR = ["chosen", "rejected"];
 /** What a column is taken to be called where an entry does not say it: leaving it out must then be said. */
 const DEFAULTS = {
   alpaca: { prompt: "instruction", query: "input", response: "output" },
   sharegpt: { messages: "conversations" },
-  openai: { messages: "messages" },
-  text: { prompt: "text" },
+  openai: { messages: "messages", tools: "tools" },
+  text: { text: "text" },
 };
 const TAGS = {
   sharegpt: { role_tag: "from", content_tag: "value", user_tag: "human", assistant_tag: "gpt", observation_tag: "observation", function_tag: "function_call", system_tag: "system" },
-  openai: { role_tag: "role", content_tag: "content", user_tag: "user", assistant_tag: "assistant", observation_tag: "tool", function_tag: "function", system_tag: "system" },
+  openai: { role_tag: "role", content_tag: "content", user_tag: "user", assistant_tag: "assistant", observation_tag: "tool", function_tag: "function_call", system_tag: "system" },
 };
 
 export class Mapping {
@@ -37,21 +37,19 @@ export class Mapping {
     this.#draw();
   }
 
-  /** The entry of dataset_info.json that the fields say. */
+  /** The entry of dataset_info.json that the fields say. What is said is said in full, as other trainers need it. */
   entry() {
     const entry = {};
     if (this.formatting !== "alpaca") entry.formatting = this.formatting;
     if (this.ranking) entry.ranking = true;
+    const usual = DEFAULTS[this.formatting];
     const columns = {};
     for (const role of this.#roles()) {
-      const column = this.columns[role];
-      const usual = DEFAULTS[this.formatting][role];
-      if (column) columns[role] = column;
-      else if (usual && this.detected.found.includes(usual)) columns[role] = null;
+      if (this.columns[role]) columns[role] = this.columns[role];
+      else if (usual[role] && this.detected.found.includes(usual[role])) columns[role] = null;
     }
-    if (Object.keys(columns).length) entry.columns = columns;
-    const tags = Object.entries(this.tags).filter(([name, tag]) => tag && tag !== TAGS.sharegpt[name]);
-    if (TAGS[this.formatting] && this.formatting === "sharegpt" && tags.length) entry.tags = Object.fromEntries(tags);
+    if (Object.entries(columns).some(([role, column]) => column !== usual[role])) entry.columns = columns;
+    if (this.formatting in TAGS && Object.entries(TAGS.sharegpt).some(([name, tag]) => this.tags[name] !== tag)) entry.tags = { ...this.tags };
     return entry;
   }
 
@@ -96,7 +94,7 @@ export class Mapping {
     const map = el("div", { className: "td-grid" }, ...shown.map((role) => columns[role].element));
     this.element.replaceChildren(grid, el("h4", {}, t("data.columns")), map);
     if (folded.length) this.element.append(fold(t("data.more_columns"), folded.map((role) => columns[role].element)));
-    if (this.formatting === "sharegpt") this.element.append(fold(t("data.tags"), this.#tagFields(), this.#tagsDiffer()));
+    if (this.formatting in TAGS) this.element.append(fold(t("data.tags"), this.#tagFields(), this.#tagsDiffer()));
     this.#markMain(main);
   }
 
@@ -120,7 +118,7 @@ export class Mapping {
     return Object.entries(TAGS[this.formatting]).map(([name, usual]) => {
       const options = { id: `td-tag-${name}`, placeholder: usual };
       const made = textField(t(`data.tag_${name}`), this.tags[name] ?? "", (value) => {
-        this.tags[name] = value.trim();
+        this.tags[name] = value.trim() || usual;
         this.onchange();
       }, options);
       this.fields[name] = made;
