@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import DataError, UserError
 from engine.templates.base import (
@@ -23,7 +25,7 @@ from engine.templates.base import (
     render_turns,
     split_messages,
 )
-from tests.templates.tool_cases import AGENT, CLOCK, TOOL
+from tests.templates.tool_cases import AGENT, CALLS, CLOCK, TEXTS, TOOL
 
 EXAMPLES = json.loads((Path(__file__).parent / "template_examples.json").read_text(encoding="utf-8"))
 SPECIALS = {"bos_token": "<BOS>", "eos_token": "<EOS>"}
@@ -135,6 +137,25 @@ def test_prompt_for_the_next_answer_is_a_prefix_of_training(name: str, discard: 
             assert full.text[:at] == prompt.text
             assert [cut for cut in full.cuts if cut < at] == list(prompt.cuts)
             assert [span for span in full.contents if span[1] <= at] == list(prompt.contents)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(TEXTS, TEXTS, CALLS | st.just([])), min_size=2, max_size=4), st.booleans())
+@pytest.mark.parametrize(
+    "name", ["qwen3", "llama2", "mistral", "glm4_moe", "gemma4", "lfm2", "chatglm3", "empty"]
+)
+def test_render_of_a_prefix_is_a_prefix(
+    name: str, said: list[tuple[str, str, list[Any]]], thinking: bool
+) -> None:
+    form = load_template(name)
+    turns = [TurnIn(prompt, answer, calls=tuple(calls)) for prompt, answer, calls in said]
+    whole = render_turns(form, turns, tools=[TOOL], specials=SPECIALS, thinking=thinking)
+    for count in range(1, len(turns)):
+        part = render_turns(form, turns[:count], tools=[TOOL], specials=SPECIALS, thinking=thinking)
+        text = part.text.removesuffix("<EOS>") if form.eos_only_at_end else part.text
+        assert whole.text.startswith(text)
+        assert [turn.answer for turn in whole.turns[:count]] == [turn.answer for turn in part.turns]
+        assert whole.contents[: len(part.contents)] == part.contents
 
 
 @pytest.mark.parametrize("name", list_templates())

@@ -65,7 +65,18 @@ def test_calls_read_back(name: str) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(
     "value",
-    ["", "</tool_call>", "</function>", "[/TOOL_CALLS]", "<|tool_call_end|>", "}, {", "\n\n", "')]", "北京"],
+    [
+        "",
+        "</tool_call>",
+        "</function>",
+        "[/TOOL_CALLS]",
+        "<|tool_call_end|>",
+        "}, {",
+        "\n\n",
+        "')]",
+        '", b)',
+        "北京",
+    ],
 )
 def test_texts_that_look_like_the_format(name: str, value: str) -> None:
     calls = [("f", {"a": value, "b": {"c": [value, None, {"d": 1.5}]}}), NOW]
