@@ -96,7 +96,9 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value)) or "empty"
-    return {None: "not set", True: "true", False: "false"}.get(value, str(value))
+    if value is None:
+        return "not set"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _load(path: Path, setting: Setting) -> Tables:
