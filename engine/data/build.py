@@ -238,11 +238,20 @@ def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _estimate_rows(sources: Sequence[Source], first: Sequence[RawRow]) -> int:
-    """Rows in all, told from the size of the first ones; known exactly where one batch holds them all."""
+    """Rows in all, told from the size of the first ones; columnar files say it themselves."""
+    if all(source.path.suffix in (".parquet", ".arrow") for source in sources):
+        return max(len(first), count_rows(sources))
     size = sum(source.path.stat().st_size for source in sources)
-    sample = [len(json.dumps(row, ensure_ascii=False, default=str).encode()) for _, _, row in first[:100]]
-    mean = sum(sample) / len(sample) if sample else 1
-    return max(len(first), round(size / max(mean, 1)))
+    sample = [_written_size(row) for _, _, row in first[:100]]
+    return max(len(first), round(size * len(sample) / max(sum(sample), 1)))
+
+
+def _written_size(row: Any) -> int:
+    """Bytes of the row as JSON, roughly: it may be no proper row at all."""
+    try:
+        return len(json.dumps(row, ensure_ascii=False, default=str).encode(errors="replace"))
+    except RecursionError:
+        return 1
 
 
 def _take_notes(chat: ChatTemplate, notes: Iterable[str]) -> None:
