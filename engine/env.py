@@ -133,6 +133,11 @@ def api_key() -> str | None:
     return os.environ.get("TUNESMITH_API_KEY") or None
 
 
+def use_modelscope_hub() -> bool:
+    """USE_MODELSCOPE_HUB=1: of a dataset that is on both hubs, take ModelScope's."""
+    return (os.environ.get("USE_MODELSCOPE_HUB") or "").lower() in ("1", "true", "y", "yes")
+
+
 def child_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     """This process's environment with `changes` applied, for a process of ours. None removes a name."""
     environment = dict(os.environ)

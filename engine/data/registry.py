@@ -1,123 +1,59 @@
-"""dataset_info.json: which datasets exist and how their columns are called. Reads no rows, imports no torch.
+"""dataset_info.json: which datasets exist and what their entries say. Reads no rows, imports no torch.
 
-The file has LLaMA-Factory's format. A key we know but do not support yet is refused by name when its dataset
-is asked for.
+`dataset_dir` is a folder with that file; ONLINE: names are hub ids; REMOTE:repo[@revision]: a hub dataset
+that holds the file; or the object itself as JSON. The file has LLaMA-Factory's format, and may hold comments.
 Try: python -m engine.data.registry data
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine import env
+from engine.data import hub
+from engine.data.entry import COLUMNS, TAGS, modelscope_missing, read_entry
+from engine.data.jsonc import kind_name, parse_json, read_json
+from engine.data.spec import DatasetInfo, DatasetSpec, Origin, Split
 from engine.errors import DataError
+from engine.schema.data import DataArgs
+
+__all__ = [
+    "COLUMNS", "FILE_NAME", "TAGS", "DatasetInfo", "DatasetSpec", "Split", "find_datasets", "list_datasets",
+    "load_registry", "read_entry",
+]  # fmt: skip
 
 FILE_NAME = "dataset_info.json"
-SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
-COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "alpaca": {"prompt": "instruction", "query": "input", "response": "output"},
-    "sharegpt": {"messages": "conversations"},
-}
-OPTIONAL_COLUMNS: Mapping[str, tuple[str, ...]] = {"alpaca": ("system", "history"), "sharegpt": ("system",)}
-TAGS: Mapping[str, str] = {
-    "role_tag": "from",
-    "content_tag": "value",
-    "user_tag": "human",
-    "assistant_tag": "gpt",
-    "observation_tag": "observation",
-    "function_tag": "function_call",
-    "system_tag": "system",
-}
-LATER_FORMATS = ("openai", "ranking", "kto", "prompt", "text")
-LATER_COLUMNS = ("tools", "images", "videos", "audios", "chosen", "rejected", "kto_tag")
-REMOTE_KEYS = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name")
-KNOWN_KEYS = (
-    "file_name",
-    "formatting",
-    "columns",
-    "tags",
-    "num_samples",
-    "split",
-    "ranking",
-    "subset",
-    "folder",
-)
-SPLIT = re.compile(r"^train(?:\[(-?\d+%?)?:(-?\d+%?)?\])?$")
+ONLINE = "ONLINE"
+REMOTE = "REMOTE:"
 
 
 @dataclass(frozen=True)
-class DatasetSpec:
-    """One usable entry. `named` holds the columns that the entry itself maps (the rest are defaults)."""
-
-    name: str
-    files: tuple[Path, ...]
-    formatting: str
-    columns: Mapping[str, str]
-    named: frozenset[str] = frozenset()
-    tags: Mapping[str, str] = field(default_factory=lambda: dict(TAGS))
-    num_samples: int | None = None
-    split: tuple[str | None, str | None] = (None, None)
-
-    def mapping(self) -> dict[str, Any]:
-        """Everything but the files that decides what the rows mean; part of the token cache's key."""
-        return {
-            "formatting": self.formatting,
-            "columns": dict(self.columns),
-            "tags": dict(self.tags),
-            "num_samples": self.num_samples,
-            "split": list(self.split),
-        }
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """One entry as a list shows it. `problem` says why it cannot be used; empty when it can."""
-
-    name: str
-    formatting: str
-    files: tuple[str, ...]
-    size_bytes: int
-    problem: str = ""
-
-
-def list_datasets(dataset_dir: str | Path) -> list[DatasetInfo]:
-    """Every registered dataset in the order of the file, usable or not. Raises DataError when the file itself
-    is unreadable.
+class Registry:
+    """The entries, and where they come from. `where` is what messages call it; `directory` is what relative
+    names are relative to; `remote` the hub repository it was fetched from.
     """
-    directory = Path(dataset_dir)
-    infos = []
-    for name, entry in load_info(directory).items():
-        try:
-            spec = read_entry(name, entry, directory)
-        except DataError as error:
-            formatting = entry.get("formatting", "alpaca") if isinstance(entry, dict) else ""
-            infos.append(DatasetInfo(name, str(formatting), (), 0, str(error)))
-        else:
-            files = tuple(str(path) for path in spec.files)
-            infos.append(
-                DatasetInfo(name, spec.formatting, files, sum(path.stat().st_size for path in spec.files))
-            )
-    return infos
+
+    entries: Mapping[str, Any]
+    where: str
+    directory: Path
+    remote: DatasetSpec | None = None
 
 
-def find_datasets(names: Sequence[str], dataset_dir: str | Path) -> list[DatasetSpec]:
+def find_datasets(names: Sequence[str], data: DataArgs) -> list[DatasetSpec]:
     """The entries of `names`, in their order. Raises DataError with every problem at once."""
-    directory = Path(dataset_dir)
-    info = load_info(directory)
+    if data.dataset_dir == ONLINE:
+        return [_online(name, data) for name in names]
+    registry = load_registry(data.dataset_dir)
     specs: list[DatasetSpec] = []
     problems = []
     for name in names:
-        if name not in info:
-            problems.append(_unregistered(name, info, directory))
-            continue
         try:
-            specs.append(read_entry(name, info[name], directory))
+            specs.append(_find(name, registry, data.dataset_compat, data.media_dir))
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -125,136 +61,100 @@ def find_datasets(names: Sequence[str], dataset_dir: str | Path) -> list[Dataset
     return specs
 
 
-def load_info(directory: Path) -> dict[str, Any]:
-    """The registry as a dict. Raises DataError: no such folder or file, or JSON that does not parse (line and
-    column).
+def list_datasets(dataset_dir: str | Path) -> list[DatasetInfo]:
+    """Every registered dataset in the order of the file, usable or not. Raises DataError when the file itself
+    is unreadable. ONLINE lists nothing: any name on the hub would do.
     """
+    if str(dataset_dir) == ONLINE:
+        return []
+    registry = load_registry(dataset_dir)
+    return [_list_one(name, registry) for name in registry.entries]
+
+
+def load_registry(dataset_dir: str | Path) -> Registry:
+    """Raises DataError: no such folder or file, or JSON that does not parse (line and column)."""
+    text = str(dataset_dir).strip()
+    if text.startswith("{"):
+        where = "dataset_dir"
+        return Registry(_entries(parse_json(text, where), where), where, Path())
+    if text.startswith(REMOTE):
+        return _load_remote(text.removeprefix(REMOTE))
+    directory = Path(dataset_dir)
     path = directory / FILE_NAME
     if not directory.is_dir():
         raise DataError(f"dataset_dir: {directory} is not a folder")
     try:
-        info = json.loads(path.read_bytes().decode("utf-8-sig"))
+        return Registry(_entries(read_json(path), path), str(path), directory)
     except FileNotFoundError:
         raise DataError(f"dataset_dir: {directory} holds no {FILE_NAME}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 at byte {error.start + 1}") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
-    except RecursionError:
-        raise DataError(f"{path}: nested too deeply") from None
-    if not isinstance(info, dict):
-        raise DataError(f"{path}: expected an object of datasets, found a {_kind(info)}")
-    return info
 
 
-def read_entry(name: str, entry: object, directory: Path) -> DatasetSpec:
-    """One entry of the file, checked. Raises DataError naming the dataset and the key."""
-    where = f"dataset {name} in {directory / FILE_NAME}"
-    if not isinstance(entry, dict):
-        raise DataError(f"{where}: expected an object, found a {_kind(entry)}")
-    _refuse_unknown(entry, where)
-    formatting = entry.get("formatting", "alpaca")
-    if not isinstance(formatting, str) or formatting not in COLUMNS:
-        later = " (not supported yet)" if formatting in LATER_FORMATS else ""
-        raise DataError(f"{where}: formatting {formatting!r}{later}; choose one of {', '.join(COLUMNS)}")
-    columns, named = _read_columns(entry.get("columns") or {}, formatting, where)
-    tags = entry.get("tags") or {}
-    if not isinstance(tags, dict) or not all(isinstance(tag, str) for tag in tags.values()):
-        raise DataError(f"{where}: tags must be an object of texts")
-    if unknown := [tag for tag in tags if tag not in TAGS]:
-        raise DataError(f"{where}: unknown tags {', '.join(unknown)}; known are {', '.join(TAGS)}")
-    num_samples = entry.get("num_samples")
-    if num_samples is not None and (type(num_samples) is not int or num_samples < 1):
-        raise DataError(f"{where}: num_samples must be a whole number of at least 1, found {num_samples!r}")
-    match = SPLIT.match(str(entry.get("split", "train")))
-    if match is None:
+def _load_remote(address: str) -> Registry:
+    repo, _, revision = address.partition("@")
+    if not repo:
         raise DataError(
-            f'{where}: split {entry["split"]!r}; local files have "train", or a part such as "train[:100]"'
+            f"dataset_dir: {REMOTE} is to be followed by a hub dataset, such as {REMOTE}user/name"
         )
-    return DatasetSpec(
-        name=name,
-        files=_find_files(entry, directory, where),
-        formatting=formatting,
-        columns=columns,
-        named=named,
-        tags={**TAGS, **tags},
-        num_samples=num_samples,
-        split=(match.group(1), match.group(2)),
+    remote = DatasetSpec(
+        FILE_NAME, (), "alpaca", {}, {}, origin=_online_origin(), repo=repo, revision=revision or None,
+        patterns=(FILE_NAME,),
+    )  # fmt: skip
+    where = f"{repo}/{FILE_NAME}"
+    return Registry(_entries(read_json(hub.fetch_one(remote, FILE_NAME)), where), where, Path(), remote)
+
+
+def _entries(value: object, where: str | Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: expected an object of datasets, found {kind_name(value)}")
+    return {name: entry for name, entry in value.items() if not name.startswith("_")}
+
+
+def _find(name: str, registry: Registry, compat: str, media_dir: str | None) -> DatasetSpec:
+    if name not in registry.entries:
+        raise DataError(_unregistered(name, registry))
+    return read_entry(
+        name, registry.entries[name], registry.directory,
+        where=registry.where, compat=compat, media_dir=media_dir, remote=registry.remote,
+    )  # fmt: skip
+
+
+def _unregistered(name: str, registry: Registry) -> str:
+    near = difflib.get_close_matches(name, list(registry.entries), 3, cutoff=0.5)
+    known = ", ".join(registry.entries) or "none"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"registered are {known}"
+    return f"dataset {name} is not registered in {registry.where}; {hint}"
+
+
+def _online(name: str, data: DataArgs) -> DatasetSpec:
+    """A hub id as a dataset of the default format."""
+    origin = _online_origin()
+    entry = {"hf_hub_url" if origin == "hf" else "ms_hub_url": name}
+    return read_entry(name, entry, compat=data.dataset_compat, media_dir=data.media_dir)
+
+
+def _online_origin() -> Origin:
+    if not env.use_modelscope_hub():
+        return "hf"
+    if missing := modelscope_missing():
+        raise DataError(f"USE_MODELSCOPE_HUB=1: {missing}")
+    return "ms"
+
+
+def _list_one(name: str, registry: Registry) -> DatasetInfo:
+    entry = registry.entries[name]
+    try:
+        spec = _find(name, registry, "lenient", None)
+        size = sum(path.stat().st_size for path in spec.files)
+    except (DataError, OSError) as error:
+        formatting = entry.get("formatting") or "alpaca" if isinstance(entry, dict) else ""
+        return DatasetInfo(name, str(formatting), (), 0, str(error))
+    files = tuple(str(path) for path in spec.files)
+    return DatasetInfo(
+        name, spec.formatting, files, size, origin=spec.origin, repo=spec.repo, ranking=spec.ranking
     )
-
-
-def _refuse_unknown(entry: Mapping[str, Any], where: str) -> None:
-    if "file_name" in entry and not (entry["file_name"] and isinstance(entry["file_name"], str)):
-        raise DataError(f"{where}: file_name must be the name of a file, found {entry['file_name']!r}")
-    if "file_name" not in entry:
-        remote = [key for key in REMOTE_KEYS if key in entry]
-        if remote:
-            raise DataError(f"{where}: {remote[0]} is not supported yet; download the file and set file_name")
-        raise DataError(f"{where}: file_name is missing")
-    if entry.get("ranking"):
-        raise DataError(f"{where}: ranking data is not supported yet")
-    for key in ("subset", "folder"):
-        if entry.get(key):
-            raise DataError(f"{where}: {key} is not supported yet")
-    unknown = [key for key in entry if key not in KNOWN_KEYS and key not in REMOTE_KEYS]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], KNOWN_KEYS, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known keys are {', '.join(KNOWN_KEYS)}"
-        raise DataError(f"{where}: unknown key {unknown[0]!r}{hint}")
-
-
-def _read_columns(given: object, formatting: str, where: str) -> tuple[dict[str, str], frozenset[str]]:
-    """Named columns over the defaults. A mapping to null or "" leaves an optional column out."""
-    if not isinstance(given, dict):
-        raise DataError(f"{where}: columns must be an object, found a {_kind(given)}")
-    columns = dict(COLUMNS[formatting])
-    allowed = (*COLUMNS[formatting], *OPTIONAL_COLUMNS[formatting])
-    for role, column in given.items():
-        if role in LATER_COLUMNS and column:
-            raise DataError(f"{where}: the {role} column is not supported yet")
-        if not isinstance(column, str | type(None)):
-            raise DataError(f"{where}: the {role} column must be a name, found a {_kind(column)}")
-        if role not in allowed and role not in LATER_COLUMNS:
-            raise DataError(f"{where}: unknown column role {role!r}; {formatting} has {', '.join(allowed)}")
-        if column:
-            columns[role] = str(column)
-        else:
-            columns.pop(role, None)
-    return columns, frozenset(role for role, column in given.items() if column)
-
-
-def _find_files(entry: Mapping[str, Any], directory: Path, where: str) -> tuple[Path, ...]:
-    path = directory / str(entry["file_name"])
-    if path.is_dir():
-        files = tuple(sorted(child for child in path.iterdir() if child.suffix in SUFFIXES))
-        if not files:
-            raise DataError(f"{where}: the folder {path} holds no {', '.join(SUFFIXES)} file")
-        return files
-    if not path.is_file():
-        raise DataError(f"{where}: no such file {path}")
-    if path.suffix not in SUFFIXES:
-        raise DataError(f"{where}: {path.name} is of a kind that is not supported; use {', '.join(SUFFIXES)}")
-    return (path,)
-
-
-def _unregistered(name: str, info: Mapping[str, Any], directory: Path) -> str:
-    near = difflib.get_close_matches(name, list(info), 3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"registered are {', '.join(info) or 'none'}"
-    return f"dataset {name} is not registered in {directory / FILE_NAME}; {hint}"
-
-
-def _kind(value: object) -> str:
-    names = {
-        dict: "object",
-        list: "list",
-        str: "text",
-        bool: "true/false value",
-        int: "number",
-        float: "number",
-    }
-    return names.get(type(value), "null" if value is None else type(value).__name__)
 
 
 if __name__ == "__main__":
     for item in list_datasets(sys.argv[1] if len(sys.argv) > 1 else "data"):
-        print(f"{item.name:24} {item.formatting:10} {item.problem or ', '.join(item.files)}")
+        place = item.problem or ", ".join(item.files) or f"{item.repo} ({item.origin})"
+        print(f"{item.name:24} {item.formatting:10} {place}")
