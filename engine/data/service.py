@@ -29,15 +29,23 @@ def answer(op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return OPS[op](**arguments)
     except UserError as error:
         told: dict[str, Any] = {"error": str(error), "problems": []}
-        fields = error.problems if isinstance(error, ArgError) else columns_at_fault(str(error), arguments)
+        fields = error.problems if isinstance(error, ArgError) else find_fields(str(error), arguments)
         if fields:
             told["fields"] = [{"field": one.field, "message": one.message} for one in fields]
             told["field"] = fields[0].field
         return told
 
 
-def columns_at_fault(message: str, arguments: Mapping[str, Any]) -> list[Problem]:
-    """The fields of a mapping that is being tried whose columns the message misses: "columns.ROLE"."""
+def find_fields(message: str, arguments: Mapping[str, Any]) -> list[Problem]:
+    """The fields an error is about, told from its words: an argument that it begins with, or the roles of a
+    mapping that is being tried whose columns it misses ("columns.ROLE").
+    """
+    from engine.schema.arg import specs
+    from engine.schema.commands import TrainArgs
+
+    name, colon, rest = message.partition(": ")
+    if colon and name in specs(TrainArgs):
+        return [Problem(name, rest)]
     entry = arguments.get("entry")
     columns = entry.get("columns") if isinstance(entry, dict) else None
     missing = re.search(r"no column (.*?);", message)
