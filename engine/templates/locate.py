@@ -24,17 +24,24 @@ CLOSING_THOUGHT = "</think>"
 class Shape:
     """What the template writes around the contents of conversations of one kind.
 
-    pieces[i] stands before message i, the last one after everything. prompt_part[i]: how much of pieces[i] an
-    assistant message's prompt holds (the rest of the piece is learnt). stop_part[i]: how much of pieces[i +
-    1] is its stop. added: words that only the generation prompt writes before the last answer. touchy: a
-    content and the words next to it could spell a control token together.
+    order: the messages as they stand in the text, by number (some templates put the system text before the
+    last question); everything else counts in that order. pieces[i] stands before message i, the last one
+    after everything. prompt_part[i]: how much of pieces[i] an assistant message's prompt holds (the rest of
+    the piece is learnt). stop_part[i]: how much of pieces[i + 1] is its stop. added: words that only the
+    generation prompt writes before the last answer. touchy: a content and the words next to it could spell a
+    control token together.
     """
 
+    order: tuple[int, ...]
     pieces: tuple[str, ...]
     prompt_part: Mapping[int, int]
     stop_part: Mapping[int, int]
     added: str = ""
     touchy: bool = False
+
+    def arrange(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages in the order of the text."""
+        return [messages[number] for number in self.order]
 
     def lead(self, number: int) -> str:
         """The words before message `number` that do not belong to an answer."""
@@ -58,14 +65,13 @@ def kind_of(message: Message) -> str:
     return f"{role} {len(calls)}{' thinks' if thought else ''}{' speaks' if message['content'] else ''}"
 
 
-def with_marks(messages: Sequence[Message], *, arguments: Mapping[str, Any] | None = None) -> list[Any]:
-    """The same kinds of messages with marks in place of contents, and the marks of each: [(message, marks)].
-
-    arguments: what every call is given in place of a marked argument.
+def with_marks(messages: Sequence[Message], *, arguments: Mapping[str, Any] | None = None) -> list[Message]:
+    """The same kinds of messages with marks in place of contents. arguments: what every call is given in
+    place of a marked argument.
     """
-    marked = []
+    marked: list[Message] = []
     for number, message in enumerate(messages):
-        copy = {**message, "content": f"Mq{number}x7Zm"}
+        copy: dict[str, Any] = {**message, "content": f"Mq{number}x7Zm"}
         if message.get("reasoning_content"):
             copy["reasoning_content"] = f"Tq{number}x7Zm"
         calls = message.get("tool_calls") or ()
@@ -85,17 +91,20 @@ def _marked_call(call: Message, mark: str, arguments: Mapping[str, Any] | None) 
     return {**call, "function": {**call["function"], "name": f"N{mark}", "arguments": given}}
 
 
-def split_at_marks(messages: Sequence[Message], text: str) -> list[str] | None:
-    """The text around the marked messages. None when a mark is lost, doubled or out of order."""
+def split_at_marks(messages: Sequence[Message], text: str) -> tuple[tuple[int, ...], list[str]] | None:
+    """The order of the marked messages in the text, and the text around them. None when a mark is lost or
+    doubled, when messages overlap, or when another one than the last stands at the end.
+    """
+    extents = [_extent(message, number, text) or (-1, -1) for number, message in enumerate(messages)]
+    order = tuple(sorted(range(len(messages)), key=lambda number: extents[number][0]))
     pieces = []
     position = 0
-    for number, message in enumerate(messages):
-        begin, end = _extent(message, number, text) or (-1, -1)
+    for begin, end in (extents[number] for number in order):
         if begin < position:
             return None
         pieces.append(text[position:begin])
         position = end
-    return [*pieces, text[position:]]
+    return (order, [*pieces, text[position:]]) if order[-1] == len(messages) - 1 else None
 
 
 def _extent(message: Message, number: int, text: str) -> tuple[int, int] | None:
@@ -118,8 +127,8 @@ def _extent(message: Message, number: int, text: str) -> tuple[int, int] | None:
 
 
 def align(messages: Sequence[Message], text: str, shape: Shape) -> Spans | None:
-    """(begin, end) of each content in the text so that pieces and contents cover it exactly; None when they
-    cannot.
+    """(begin, end) of each content so that pieces and contents cover the text exactly, in its order; None
+    when they cannot. `messages` too are in that order (Shape.arrange).
     """
     return _as_given(messages, text, shape) or _walk(messages, text, shape)
 

@@ -14,6 +14,8 @@ from engine.templates.locate import CLOSING_THOUGHT, Shape, kind_of, split_at_ma
 
 # (messages, tools, generation prompt?) -> text, or what the template raised.
 Apply = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], bool], str | Exception]
+# Order of the messages in the text, and the words around them.
+Split = tuple[tuple[int, ...], list[str]]
 MOST_SHAPES = 4096
 
 
@@ -59,25 +61,29 @@ class Measure:
         """As `shape`, of a conversation that ends with the generation prompt; it has no answers to learn."""
         key = ("prompt", tuple(map(kind_of, messages)), _key_of(tools) if tools else "")
         if key not in self._shapes:
-            pieces = self._pieces(messages, tools, generation=True)
-            self._shapes[key] = Shape(tuple(pieces), {}, {}, touchy=self._touchy(pieces)) if pieces else None
+            found = self._split(messages, tools, generation=True)
+            self._shapes[key] = (
+                Shape(found[0], tuple(found[1]), {}, {}, touchy=self._touchy(found[1])) if found else None
+            )
         return self._shapes[key]
 
     def _measure(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
     ) -> Shape | None:
-        pieces = self._pieces(messages, tools)
-        if pieces is None:
+        found = self._split(messages, tools)
+        if found is None:
             return None
-        answers = [n for n, message in enumerate(messages) if message["role"] == "assistant" and n > 0]
+        order, pieces = found
         final = self._final_words(messages, pieces)
         prompt_part, stop_part, added = {}, {}, ""
-        for number in answers:
+        for place, number in enumerate(order):
+            if messages[number]["role"] != "assistant" or not number:
+                continue
             last = number == len(messages) - 1
-            prompt_part[number], rest = self._prompt_part(messages, number, pieces[number], tools)
+            prompt_part[place], rest = self._prompt_part(messages[:number], pieces[place], tools)
             if not rest:
                 pass
-            elif self._insist and (not last or CLOSING_THOUGHT not in pieces[number][prompt_part[number] :]):
+            elif self._insist and (not last or CLOSING_THOUGHT not in pieces[place][prompt_part[place] :]):
                 # Earlier answers stay as the template writes them: the model is shown them like that.
                 added = rest if last else ""
             else:
@@ -85,28 +91,29 @@ class Measure:
                     f"the generation prompt ends with {rest!r}, which trained answers do not begin with"
                 )
             calls = bool(messages[number].get("tool_calls"))
-            stop_part[number] = (self._stop_of_calls if calls else self._stop_of)(pieces[number + 1], final)
-        return Shape(tuple(pieces), prompt_part, stop_part, added, self._touchy(pieces))
+            stop_part[place] = (self._stop_of_calls if calls else self._stop_of)(pieces[place + 1], final)
+        return Shape(order, tuple(pieces), prompt_part, stop_part, added, self._touchy(pieces))
 
-    def _pieces(
+    def _split(
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]],
         *,
         generation: bool = False,
-    ) -> list[str] | None:
+    ) -> Split | None:
         """The words around the contents. Behind calls: those that do not depend on the arguments."""
-        pieces = self._marked(messages, tools, None, generation)
-        calling = [number for number, message in enumerate(messages) if message.get("tool_calls")]
-        if pieces is None or not calling:
-            return pieces
+        found = self._marked(messages, tools, None, generation)
+        if found is None or not any(message.get("tool_calls") for message in messages):
+            return found
         others = self._marked(messages, tools, {}, generation)
         others = others or self._marked(messages, tools, {"other": [7]}, generation)
         if others is None:
             return None
-        for number in calling:
-            pieces[number + 1] = _common_end(pieces[number + 1], others[number + 1])
-        return pieces
+        order, pieces = found
+        for place, number in enumerate(order):
+            if messages[number].get("tool_calls"):
+                pieces[place + 1] = _common_end(pieces[place + 1], others[1][place + 1])
+        return order, pieces
 
     def _marked(
         self,
@@ -114,22 +121,18 @@ class Measure:
         tools: Sequence[Mapping[str, Any]],
         arguments: Mapping[str, Any] | None,
         generation: bool,
-    ) -> list[str] | None:
+    ) -> Split | None:
         marked = with_marks(messages, arguments=arguments)
         text = self._apply(marked, tools, generation)
         return split_at_marks(marked, text) if isinstance(text, str) else None
 
     def _prompt_part(
-        self,
-        messages: Sequence[Mapping[str, Any]],
-        number: int,
-        piece: str,
-        tools: Sequence[Mapping[str, Any]],
+        self, before: Sequence[Mapping[str, Any]], piece: str, tools: Sequence[Mapping[str, Any]]
     ) -> tuple[int, str]:
         """How much of the piece before an answer the generation prompt already holds, and what it holds
         beyond.
         """
-        header = self._header(messages[:number], tools)
+        header = self._header(before, tools)
         if header is None:
             return len(piece), ""
         if piece.startswith(header):
@@ -162,7 +165,7 @@ class Measure:
         if messages[-1].get("tool_calls"):
             plain = [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]
             found = self._marked(plain, (), None, False)
-            pieces = found if found is not None else [""]
+            pieces = found[1] if found else [""]
         stop = self._first_token(pieces[-1])
         return pieces[-1][: stop[1]] if stop else ""
 

@@ -120,9 +120,12 @@ class NativeTemplate:
         contents: Ranges | None = ()
         if self._guards:
             shape = self._measure.prompt_shape(messages, tools)
-            spans = align(messages, text, shape) if shape and shape.touchy else None
+            plain: Spans = []
+            if shape and shape.touchy:
+                asked = shape.arrange(messages)
+                plain = _plain(asked, align(asked, text, shape) or [])
             suspect = self._guard.suspects("\n".join(words_of([prepared])))
-            contents = self._spelt(prepared, text, spans or [], suspect, generation=True)
+            contents = self._spelt(prepared, text, plain, suspect, generation=True)
         if contents is None:
             raise DataError(f"this conversation cannot be used: {UNTOLD}")
         return Rendered(text, (), (), contents)
@@ -240,11 +243,12 @@ class NativeTemplate:
             return UNFOUND
         contents: Ranges | None = ()
         if suspect or (shape.touchy and self._guards):
-            contents = self._spelt(conversation, text, spans if shape.touchy else [], suspect)
+            plain = _plain(shape.arrange(conversation.messages), spans) if shape.touchy else []
+            contents = self._spelt(conversation, text, plain, suspect)
         if contents is None:
             return UNTOLD
         if any(len(message) > 2 for message in conversation.messages):
-            self._note_losses(conversation.messages, text, spans)
+            self._note_losses(shape.arrange(conversation.messages), text, spans)
         rendered = Rendered(text, build_turns(shape, spans, len(text)), (), contents)
         if shape.added:
             rendered = _with_added(rendered, shape.added)
@@ -254,26 +258,21 @@ class NativeTemplate:
     def _locate(self, conversation: Conversation, text: str) -> tuple[Shape | None, Spans | None]:
         messages, tools = conversation.messages, conversation.tools
         shape = self._measure.shape(messages, tools)
-        spans = align(messages, text, shape) if shape else None
+        spans = align(shape.arrange(messages), text, shape) if shape else None
         if shape and not spans:
             # A template that writes today's date changes its words at midnight: measure once more.
             anew = self._measure.shape(messages, tools, anew=True)
             if anew and anew != shape:
-                return anew, align(messages, text, anew)
+                return anew, align(anew.arrange(messages), text, anew)
         return shape, spans
 
     def _spelt(
-        self, conversation: Conversation, text: str, spans: Spans, suspect: bool, *, generation: bool = False
+        self, conversation: Conversation, text: str, plain: Spans, suspect: bool, *, generation: bool = False
     ) -> Ranges | None:
         """Where the data spells control tokens: rendered once more with marks around them, so that they are
-        told from the template's own. None when that changes the text. spans: contents that the template's
+        told from the template's own. None when that changes the text. plain: contents that the template's
         words touch.
         """
-        plain = [
-            span
-            for message, span in zip(conversation.messages, spans, strict=False)
-            if not message.get("tool_calls")
-        ]
         guard = self._guard
         if not suspect or not any(map(guard.spells, words_of([conversation], escaped=False))):
             return tuple(plain)
@@ -313,6 +312,12 @@ class NativeTemplate:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _plain(messages: Messages, spans: Spans) -> Spans:
+    """The spans that hold nothing but a message's words."""
+    pairs = zip(messages, spans, strict=False)
+    return [span for message, span in pairs if not message.get("tool_calls")]
 
 
 def _switches(source: str, thinking: bool | None, preserve_thinking: bool) -> dict[str, bool]:
