@@ -1,5 +1,5 @@
-"""Rows -> batches of tensors. PaddingFreeCollator keeps sequences apart by their boundaries, PaddedCollator
-by padding.
+"""Rows -> batches of tensors. What keeps sequences apart: their boundaries (PaddingFreeCollator), positions
+that begin anew (PackedCollator), or padding (PaddedCollator).
 
 B batch, L length (of all segments together in a padding-free batch), S segments.
 """
@@ -49,6 +49,39 @@ class PaddingFreeCollator:
         }
 
 
+class PackedCollator:
+    """Packed rows side by side, for attention that tells segments by their positions (transformers' sdpa and
+    eager, which read them off position_ids where there is neither a mask nor a cache).
+
+    Returns input_ids, labels, position_ids (each int64 (B, L)) and num_tokens, padding not counted. Padding
+    on the right is a segment of its own. The first label of every segment is -100.
+    """
+
+    def __init__(self, pad_token_id: int) -> None:
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, features: Features) -> dict[str, Any]:
+        sizes = [len(row["input_ids"]) for row in features]
+        shape = (len(features), max(sizes))
+        ids_BL = np.full(shape, self.pad_token_id, np.int64)
+        labels_BL = np.full(shape, IGNORE, np.int64)
+        positions_BL = np.zeros(shape, np.int64)
+        for number, (row, size) in enumerate(zip(features, sizes, strict=True)):
+            lengths = [*(row.get("lengths") or (size,)), shape[1] - size]
+            starts = np.concatenate(([0], np.cumsum(lengths[:-1])))
+            assert starts[-1] == size, "segment lengths must add up to the row"
+            ids_BL[number, :size] = row["input_ids"]
+            labels_BL[number, :size] = row["labels"]
+            labels_BL[number, starts[:-1]] = IGNORE
+            positions_BL[number] = np.arange(shape[1]) - np.repeat(starts, lengths)
+        return {
+            "input_ids": torch.from_numpy(ids_BL),
+            "labels": torch.from_numpy(labels_BL),
+            "position_ids": torch.from_numpy(positions_BL),
+            "num_tokens": sum(sizes),
+        }
+
+
 class PaddedCollator:
     """Rows side by side, padded on the right to the longest: input_ids, labels, attention_mask, each int64
     (B, L).
@@ -63,7 +96,8 @@ class PaddedCollator:
     def __call__(self, features: Features) -> dict[str, torch.Tensor]:
         if any(len(row.get("lengths") or ()) > 1 for row in features):
             raise ValueError(
-                "packed rows need PaddingFreeCollator and an attention that knows segment boundaries"
+                "packed rows need PaddingFreeCollator or PackedCollator: "
+                "padding keeps rows apart, not segments"
             )
         longest = max(len(row["input_ids"]) for row in features)
         width = -(-longest // self.pad_to_multiple_of) * self.pad_to_multiple_of

@@ -45,7 +45,7 @@ def run(args: TrainArgs, run: Run) -> int:
     )
     steps.report_data(prepared, args, run)
 
-    network, padding_free = steps.load_network(args, tokenizer)
+    network, collate = steps.load_network(args, tokenizer)
     steps.adopt_template(network, tokenizer, prepared.chat, args)
     stop = callbacks.StopWhenAsked(run.stop_requested)
     log = callbacks.RunLog(run.paths, bar=False if args.output.disable_tqdm else None)
@@ -54,7 +54,7 @@ def run(args: TrainArgs, run: Run) -> int:
         network=network,
         tokenizer=tokenizer,
         arguments=arguments,
-        collate=steps.collator_for(tokenizer, padding_free=padding_free),
+        collate=collate,
         train_table=prepared.train,
         eval_tables=prepared.evals,
         callbacks=[

@@ -69,8 +69,8 @@ class LossReady:
     """Wraps a collator: adds what the loss needs, worked out on the CPU so that a GPU never waits for a
     count.
 
-    Adds positions_K and targets_BK (see losses.labelled_rows), and the integers num_targets and num_tokens.
-    Takes `labels` out: the model itself computes no loss.
+    Adds positions_K and targets_BK (see losses.labelled_rows), and the integers num_targets and num_tokens (a
+    collator may count the latter itself). Takes `labels` out: the model itself computes no loss.
     """
 
     def __init__(self, collate: Collator) -> None:
@@ -81,12 +81,13 @@ class LossReady:
         labels_BL = batch.pop("labels")
         positions_K, targets_BK = labelled_rows(labels_BL)
         mask_BL = batch.get("attention_mask")
+        num_tokens = int(mask_BL.sum()) if mask_BL is not None else batch["input_ids"].numel()
         return {
+            "num_tokens": num_tokens,
             **batch,
             "positions_K": positions_K,
             "targets_BK": targets_BK,
             "num_targets": int((targets_BK != -100).sum()),
-            "num_tokens": int(mask_BL.sum()) if mask_BL is not None else batch["input_ids"].numel(),
         }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from engine.data.collate import PaddedCollator, PaddingFreeCollator
+from engine.data.collate import PackedCollator, PaddedCollator, PaddingFreeCollator
 from engine.data.report import Estimate
 from engine.errors import ArgError, Problem, UserError
 from engine.events import append_event, finite
@@ -88,8 +88,8 @@ def adopt_template(
         network.generation_config.eos_token_id = chat.stop_token_ids()
 
 
-def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module, bool]:
-    """The network with what trains in it chosen, and whether rows go in without padding."""
+def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[nn.Module, Collator]:
+    """The network with what trains in it chosen, and the collator whose batches its attention understands."""
     config = load_config(args.model)
     attention = attention_for(args.model, config)
     # Weights that train are float32 (unless pure); reading a full model in less would lose bits for nothing.
@@ -97,28 +97,34 @@ def load_network(args: TrainArgs, tokenizer: PreTrainedTokenizerBase) -> tuple[n
     dtype = compute_dtype(args.optimization) if reads_half else torch.float32
     network = load_model(args.model, dtype=dtype, attention=attention, trainable=True)
     _check_vocabulary(network, tokenizer)
-    padding_free = attention == segment.NAME
-    if padding_free and not segment.keeps_segments_apart(network):
-        padding_free = False
+    collate = _collator_for(network, attention, args, tokenizer.pad_token_id or 0)
+    trained = apply_adapter(network, args.adapter, args.model, pure=args.optimization.pure_bf16)
+    total = sum(parameter.numel() for parameter in trained.parameters())
+    trains = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
+    say(f"{trains:,} of {total:,} parameters train ({trains / total:.2%})")
+    return trained, collate
+
+
+def _collator_for(network: PreTrainedModel, attention: str, args: TrainArgs, pad_token_id: int) -> Collator:
+    """Rows of several sequences only where the model was seen to keep them apart. Raises ArgError."""
+    isolates = bool(args.data.packing) and not args.data.contaminated_packing
+    ours = attention == segment.NAME
+    if (ours or isolates) and not segment.keeps_segments_apart(network):
+        if isolates:
+            message = (
+                f"true needs attention that keeps sequences apart; {type(network).__name__} with "
+                f"flash_attn={args.model.flash_attn} has none. Set packing=false."
+            )
+            raise ArgError([Problem("packing", message)])
+        ours = False
         network.set_attn_implementation("sdpa" if network._supports_sdpa else "eager")
         say(
             f"{type(network).__name__} does not keep sequences of one row apart: "
             "padded batches are used instead"
         )
-    if args.data.packing and not args.data.contaminated_packing and not padding_free:
-        message = (
-            "packing=true needs attention that keeps sequences apart; this model and flash_attn have none. "
-        )
-        raise ArgError([Problem("packing", message + "Set packing=false.")])
-    trained = apply_adapter(network, args.adapter, args.model, pure=args.optimization.pure_bf16)
-    total = sum(parameter.numel() for parameter in trained.parameters())
-    trains = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
-    say(f"{trains:,} of {total:,} parameters train ({trains / total:.2%})")
-    return trained, padding_free
-
-
-def collator_for(tokenizer: PreTrainedTokenizerBase, *, padding_free: bool) -> Collator:
-    return PaddingFreeCollator() if padding_free else PaddedCollator(tokenizer.pad_token_id or 0)
+    if ours:
+        return PaddingFreeCollator()
+    return PackedCollator(pad_token_id) if isolates else PaddedCollator(pad_token_id)
 
 
 def train_to_the_end(trainer: StageTrainer, args: TrainArgs, run: Run, resume: Path | None) -> int:

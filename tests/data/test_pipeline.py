@@ -267,7 +267,5 @@ def test_a_sound_store_of_another_process_stays(tmp_path: Path) -> None:
 
 def test_cache_that_cannot_be_written(bench: Bench) -> None:
     bench.cache.write_text("a file where the folder should be")
-    with pytest.raises(
-        DataError, match=r"the folder .*/cache/tokens cannot be written: Not a directory"
-    ):
+    with pytest.raises(DataError, match=r"the folder .*/cache/tokens cannot be written: Not a directory"):
         bench.load()

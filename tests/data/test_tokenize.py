@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import decoders, normalizers
 
+from engine.data.borders import byte_widths
 from engine.data.cut import share, truncate
 from engine.data.render import render, spans
-from engine.data.tokenize import TokenBatch, encode
+from engine.data.tokenize import Encoder, TokenBatch, encode
+from engine.errors import DataError
 from engine.schema.data import TemplateArgs
 from engine.templates.base import Rendered, Turn
 from engine.templates.chat import load_chat
@@ -191,3 +194,75 @@ def test_truncation_left_switched_on_by_another_call_does_not_leak(tokenizer: An
     tokenizer("a long text " * 50, truncation=True, max_length=5, padding="max_length")
     ids, _ = tokens_of(tokenizer, FOUR).row(0)
     assert ids == tokenizer.apply_chat_template(FOUR.to_conversation().messages, return_dict=False)
+
+
+TEXTS = st.one_of(
+    st.text(min_size=1, max_size=40),
+    st.sampled_from(
+        [
+            "é",
+            "e\u0301",
+            "한",
+            "\u1112\u1161\u11ab",
+            "\u0958",
+            "x<|im_end|>y",
+            "<|im_start|>",
+            "🙂\n",
+            " ",
+            "a\r\n",
+        ]
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.lists(TEXTS, min_size=2, max_size=4), min_size=1, max_size=4),
+    template=st.sampled_from([None, "chatml", "vicuna", "glm4"]),
+    cutoff_len=st.sampled_from([12, 2048]),
+    mask_history=st.booleans(),
+)
+def test_borders_by_bytes_are_those_by_offsets(
+    rows: list[list[str]], template: str | None, cutoff_len: int, mask_history: bool
+) -> None:
+    """Composed characters, characters of several tokens, spelt control tokens: two ways, one answer."""
+    tokenizer = build_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    examples = [conversation(*row[: len(row) // 2 * 2]) for row in rows]
+    chat = load_chat(tokenizer, TemplateArgs(template=template))
+    rendered = [row for row in render(examples, chat) if isinstance(row, Rendered)]
+    given = {"cutoff_len": cutoff_len, "mask_history": mask_history, "train_on_prompt": False}
+    fast, exact = (Encoder(tokenizer, counts_bytes=way, **given)(rendered) for way in (True, False))
+    for name in ("ids", "learn", "lengths", "truncated", "guarded"):
+        assert getattr(fast, name).tolist() == getattr(exact, name).tolist(), name
+    assert fast.kept == exact.kept
+    for number, row in enumerate(rendered):
+        alone = encode([row], tokenizer, **given)
+        assert alone.row(0) == fast.row(number)
+
+
+def test_which_tokenizers_are_counted_by_bytes(tokenizer: Any) -> None:
+    backend = tokenizer.backend_tokenizer
+    widths = byte_widths(backend)
+    assert widths is not None
+    text = "Hi 你好<|im_end|>\n"
+    ids = backend.encode(text, add_special_tokens=False).ids
+    assert widths[ids].sum() == len(text.encode())
+    other = build_tokenizer().backend_tokenizer
+    other.normalizer = normalizers.Lowercase()
+    assert byte_widths(other) is None
+    other.normalizer, other.decoder = None, decoders.Metaspace()
+    assert byte_widths(other) is None
+
+
+def test_kept_windows_are_what_is_left_of_a_cut_row(tokenizer: Any) -> None:
+    example = conversation("word " * 50, "word " * 50)
+    whole = tokens_of(tokenizer, example).row(0)[0]
+    cut = tokens_of(tokenizer, example, cutoff_len=40)
+    assert [whole[i] for window in cut.kept[0] for i in window] == cut.row(0)[0]
+    assert tokens_of(tokenizer, example).kept == {}
+
+
+def test_a_tokenizer_without_a_fast_backend_is_refused() -> None:
+    with pytest.raises(DataError, match="object cannot be used for training"):
+        encode([], object(), cutoff_len=8, mask_history=False, train_on_prompt=False)
