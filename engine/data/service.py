@@ -2,7 +2,7 @@
 
 The command line prints these answers with --json, the worker (serve.py) hands them to the studio. Errors a
 person can mend are UserErrors; `answer` turns them into {"error", "problems", "fields"}. What an operation
-stands on is imported when it is asked for: a named template is rendered without numpy and tokenizers.
+stands on is imported when it is asked for: a named template is rendered without any tokenizer library.
 Try: python -c "from engine.data.service import OPS; print(OPS['list'](dataset_dir='data'))"
 """
 
