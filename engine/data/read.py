@@ -19,8 +19,9 @@ from engine.data.sources import BadRow, Source
 from engine.data.spec import DatasetSpec
 from engine.errors import DataError
 
-# How many rows of an endless stream have to be read before their share of bad ones says anything.
+# How many rows have to be read before their bad ones say anything about those to come.
 EARLY_ROWS = 1000
+NO_ROW_LEFT = "no row is left: see whether formatting, columns and tags in dataset_info.json fit the file"
 
 
 def check_columns(spec: DatasetSpec, sources: Sequence[Source], *, stage: str = "sft") -> None:
@@ -109,20 +110,27 @@ def stop_if_bad(account: DatasetReport, max_bad_rows: float) -> None:
             f"or set max_bad_rows={account.num_dropped} to go on without them"
         )
     else:
-        ending = "no row is left: see whether formatting, columns and tags in dataset_info.json fit the file"
+        ending = NO_ROW_LEFT
     raise DataError(_bad_text(account, ending))
 
 
-def stop_early(account: DatasetReport, max_bad_rows: float, total: int | None = None) -> None:
-    """The same once it cannot end well any more: of `total` rows too many are bad already. Where the total is
-    not known (a stream), of the first thousand or more.
+def stop_early(
+    account: DatasetReport, max_bad_rows: float, total: int | None = None, *, stream: bool = False
+) -> None:
+    """The same once it cannot end well any more: of `total` rows too many are bad already, or none of the
+    first thousand can be used. Bad rows may stand close together in a file, so that a share says nothing
+    before its end; a stream has none, and is judged by what was read of it, a thousand rows or more.
     """
-    if total is None and max_bad_rows < 1 and account.read < EARLY_ROWS:
+    limit = _allowed(max_bad_rows, account.read if total is None else total)
+    too_many = account.num_dropped > limit and (total is not None or stream or max_bad_rows >= 1)
+    judged = max_bad_rows >= 1 or total is not None or account.read >= EARLY_ROWS
+    if judged and too_many:
+        ending = f"max_bad_rows={max_bad_rows:g} allows {limit}: mend these rows, or allow more"
+    elif account.read >= EARLY_ROWS and not account.used:
+        ending = NO_ROW_LEFT
+    else:
         return
-    allowed = _allowed(max_bad_rows, account.read if total is None else total)
-    if account.num_dropped > allowed:
-        ending = f"max_bad_rows={max_bad_rows:g} allows {allowed}: mend these rows, or allow more"
-        raise DataError(_bad_text(account, ending, "so far" if total is None or account.read < total else ""))
+    raise DataError(_bad_text(account, ending, "so far" if total is None or account.read < total else ""))
 
 
 def _allowed(max_bad_rows: float, rows: int) -> int:

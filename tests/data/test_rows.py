@@ -220,10 +220,22 @@ def test_a_run_stops_as_soon_as_it_cannot_end_well() -> None:
         stop_early(account_of(20, 11), 10, total=20)
 
 
-def test_a_stream_is_judged_after_a_thousand_rows() -> None:
+def test_a_file_is_not_judged_by_its_beginning() -> None:
+    """Bad rows may stand close together: the share is known at the end. Nothing but bad rows is enough."""
+    stop_early(account_of(1000, 999), 0.01)
     stop_early(account_of(999, 999), 0.01)
-    stop_early(account_of(1000, 10), 0.01)
+    with pytest.raises(DataError, match="1000 of 1000 rows so far cannot be used"):
+        stop_early(account_of(1000, 1000), 0.01)
+
+
+def test_a_stream_is_judged_after_a_thousand_rows() -> None:
+    stop_early(account_of(999, 998), 0.01, stream=True)
+    stop_early(account_of(1000, 10), 0.01, stream=True)
     with pytest.raises(DataError, match="11 of 1000 rows so far cannot be used"):
-        stop_early(account_of(1000, 11), 0.01)
+        stop_early(account_of(1000, 11), 0.01, stream=True)
+
+
+def test_a_count_is_exceeded_at_once() -> None:
+    stop_early(account_of(7, 5), 5)
     with pytest.raises(DataError, match="6 of 7 rows so far cannot be used"):
         stop_early(account_of(7, 6), 5)
