@@ -68,6 +68,8 @@ def test_the_corpus_is_whole() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
 def test_broken_data(fault: Fault, tmp_path: Path, tokenizer: Fast) -> None:
+    if fault.file == "disk_error.json" and not Path("/proc/self/mem").exists():
+        pytest.skip("a file that cannot be read needs Linux")
     if fault.file in MAKERS:
         MAKERS[fault.file](tmp_path / fault.file)
     else:

@@ -73,11 +73,22 @@ def parse_json(text: str, column: str, lead: str = "is") -> Any:
     """Raises RowError with line and column inside the text. `lead` begins the sentence: "message 2 is"."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise RowError(column, f"{lead} not JSON: {place}: {error.msg}") from None
-    except RecursionError:
-        raise RowError(column, f"{lead} nested too deeply") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _not_json(error, column, lead) from None
+
+
+def decode_json(text: str, begin: int, column: str, lead: str) -> tuple[Any, int]:
+    """(the value that begins there, where it ends). Raises RowError as parse_json does."""
+    try:
+        return json.JSONDecoder().raw_decode(text, begin)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _not_json(error, column, lead) from None
+
+
+def _not_json(error: json.JSONDecodeError | RecursionError, column: str, lead: str) -> RowError:
+    if isinstance(error, RecursionError):
+        return RowError(column, f"{lead} nested too deeply")
+    return RowError(column, f"{lead} not JSON: line {error.lineno}, column {error.colno}: {error.msg}")
 
 
 def check_json(value: object, column: str, what: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.data.example import ToolCall
-from engine.data.formats.cells import check_json, kind_name, list_of, parse_json
+from engine.data.formats.cells import check_json, decode_json, kind_name, list_of, parse_json
 from engine.data.report import RowError
 
 # Where JSON with calls may begin inside a text: the first of these from which all the rest parses.
@@ -99,11 +99,15 @@ def split_calls(text: str, column: str, what: str) -> tuple[str, tuple[ToolCall,
             continue
         words = text[:start]
         return ("" if words.isspace() else words), read_calls(value, column, what)
-    if not starts and not text.lstrip().startswith(("{", "[")):
+    begin = starts[0] if starts else len(text) - len(text.lstrip())
+    if text[begin : begin + 1] not in ("{", "["):
         raise RowError(
             column, f'{what} holds no call: expected JSON such as {{"name": "f", "arguments": {{}}}}'
         )
-    return "", read_calls(parse_json(text, column, f"{what} is"), column, what)
+    value, end = decode_json(text, begin, column, f"{what} is")
+    if text[end:].strip():
+        raise RowError(column, f"{what} goes on after its call; a call stands last")
+    return "", read_calls(value, column, what)
 
 
 def write_calls(calls: Sequence[ToolCall]) -> str:
