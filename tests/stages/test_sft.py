@@ -2,62 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from engine.env import probe_machine
 from engine.errors import UserError
-from engine.paths import RunPaths
-from engine.schema.load import load_mapping
-from engine.schema.resolve import resolve
-from engine.train.run import main
 from engine.train.steps import write_results
-
-
-@pytest.fixture
-def folder(workdir: Path) -> Path:
-    rows = [
-        {"instruction": f"say {word}", "input": "", "output": f"{word} " * (1 + index % 4)}
-        for index, word in enumerate(
-            ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"] * 3
-        )
-    ]
-    (workdir / "data").mkdir()
-    (workdir / "data" / "rows.json").write_text(json.dumps(rows))
-    (workdir / "data" / "dataset_info.json").write_text(json.dumps({"words": {"file_name": "rows.json"}}))
-    return workdir
-
-
-def train(model: Path, root: Path, *, stop=lambda: False, **changes) -> int:
-    mapping = {
-        "model_name_or_path": str(model),
-        "dataset": "words",
-        "output_dir": str(root),
-        "max_steps": 6,
-        "logging_steps": 1,
-        "learning_rate": 1e-3,
-        "use_cpu": True,
-        **changes,
-    }
-    loaded = load_mapping("train", mapping)
-    resolved = resolve("train", loaded.args, probe_machine())
-    root.mkdir(parents=True, exist_ok=True)
-    run = SimpleNamespace(paths=RunPaths(root), stop_requested=stop, cooperative=contextlib.nullcontext)
-    return main(loaded, resolved, run)
-
-
-def logged(root: Path) -> list[dict]:
-    return [json.loads(line) for line in (root / "trainer_log.jsonl").read_text().splitlines()]
-
-
-def losses(root: Path) -> list[float]:
-    return [event["loss"] for event in logged(root) if "loss" in event]
+from tests.stages.support import logged, losses, train
 
 
 def test_leaves_the_files_people_expect(tiny_random, folder, capsys):
