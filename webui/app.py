@@ -64,7 +64,8 @@ def bind(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
         raise UserError(f"host={host} is not an address of this machine. Set --host 127.0.0.1.") from error
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol by name: only then do the event loop's connections send small answers without a delay.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

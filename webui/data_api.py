@@ -13,6 +13,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, cast
 
 from fastapi import APIRouter, Request
@@ -93,6 +94,9 @@ def answer(op: str, body: bytes, language: str) -> dict[str, Any]:
     except UserError as error:
         return {"error": str(error), "problems": []}
     found = client.ask(op, arguments, timeout_s=SLOW.get(op, PATIENCE_S))
+    file = arguments.get(FILE_ARGUMENT.get(op, ""))
+    if file:  # where an upload lies is nobody's business: it is called by its name
+        found = _renamed(found, file, Path(file).name)
     if op == "register" and "error" not in found:
         uploads.discard(str(json.loads(body).get("upload") or ""))
     return found
@@ -122,6 +126,17 @@ def read_question(op: str, body: bytes, language: str) -> dict[str, Any]:
     if op not in FILE_ARGUMENT:
         raise UserError(f"{op} is not asked of an uploaded file.")
     return {**arguments, FILE_ARGUMENT[op]: str(path)}
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    """A JSON value with `new` for `old` in every text."""
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, list):
+        return [_renamed(one, old, new) for one in value]
+    if isinstance(value, dict):
+        return {name: _renamed(one, old, new) for name, one in value.items()}
+    return value
 
 
 def first_settings() -> Mapping[str, Any]:

@@ -51,6 +51,8 @@ APPLIES: dict[str, tuple[str, tuple[Any, ...]]] = {
     **dict.fromkeys(("adam_beta1", "adam_beta2", "adam_epsilon"), _ADAM),
     **dict.fromkeys(("temperature", "top_p", "top_k"), _SAMPLED),
     **dict.fromkeys(("max_new_tokens", "do_sample"), _PREDICTED),
+    "buffer_size": ("streaming", (True,)),
+    "interleave_probs": ("mix_strategy", ("interleave_under", "interleave_over")),
     "logging_steps": ("logging_strategy", ("steps",)),
     "save_steps": ("save_strategy", ("steps",)),
     "eval_steps": ("eval_strategy", ("steps",)),
@@ -303,7 +305,7 @@ def field_value(spec: Arg, value: Any) -> Any:
     if spec.kind == "list" and spec.name in PICKED:
         return _as_names(spec, value)
     if value is None:
-        return ""
+        return _unset(spec)
     if spec.choices:
         return _as_choice(spec, value)
     if isinstance(value, bool):
@@ -315,6 +317,11 @@ def field_value(spec: Arg, value: Any) -> Any:
     if isinstance(value, (int, float)):
         return number_text(value)
     return str(value)
+
+
+def _unset(spec: Arg) -> str:
+    """How a field holds null. An empty field means the default, so where that is another it is said."""
+    return "null" if spec.kind == "bool" and spec.default is not None else ""
 
 
 PICKED = {"dataset", "eval_dataset", "adapter_name_or_path"}
@@ -360,7 +367,9 @@ def _component(spec: Arg, i18n: gr.I18n, common: dict[str, Any], classes: list[s
     if spec.kind == "bool" and not spec.optional:
         return gr.Checkbox(**common, elem_classes=[*classes, "ts-check"])
     if spec.kind == "bool":
-        choices = [(i18n("form.auto"), ""), (i18n("form.on"), "true"), (i18n("form.off"), "false")]
+        unset = _unset(spec)
+        auto = (unset or i18n("form.auto"), unset)
+        choices = [auto, (i18n("form.on"), "true"), (i18n("form.off"), "false")]
         return gr.Dropdown(choices, **common, filterable=False, elem_classes=classes)
     if spec.choices and spec.optional:
         named = [(choice, choice) for choice in spec.choices]

@@ -146,6 +146,17 @@ def test_what_was_registered_is_not_kept_twice(
     assert staged(workdir) == []
 
 
+def test_where_an_upload_lies_is_not_told(
+    studio: TestClient, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(op: str, arguments: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {"error": f"{arguments['path']}: torn", "problems": [{"file": arguments["path"], "row": 1}]}
+
+    monkeypatch.setattr(client, "ask", ask)
+    told = studio.post(f"{API}/map", json={"upload": send(studio, "a.csv", b"x")["upload"]}).json()
+    assert told == {"error": "a.csv: torn", "problems": [{"file": "a.csv", "row": 1}]}
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [

@@ -62,6 +62,16 @@ def test_a_menu_offers_the_value_it_starts_with(form: Form):
         assert box.preprocess(form.start_values()[name]) == form.start_values()[name]
 
 
+@pytest.mark.parametrize(("value", "said"), [(None, "null"), (False, "false")])
+def test_null_is_said_where_it_is_not_the_default(form: Form, value: bool | None, said: str):
+    values = form.values_of({"enable_thinking": value})
+    assert values["enable_thinking"] == said
+    assert form.mapping(values) == {"enable_thinking": said}
+    given = form.mapping(values) | {"model_name_or_path": "m", "dataset": ["d"]}
+    assert load_mapping("train", given).args.template.enable_thinking is value
+    assert form.mapping(form.values_of({})) == {}
+
+
 def test_an_untouched_form_says_only_what_the_page_starts_from(form: Form):
     assert form.mapping(form.start_values()) == {
         "model_name_or_path": "data/tiny-qwen3",

@@ -35,6 +35,11 @@ CARDS: dict[str, tuple[str, ...]] = {
 """Always open: what nearly every run decides."""
 
 SECTIONS: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "section.data": (None, (
+        "default_system", "enable_thinking", "preserve_thinking", "tool_format", "mix_strategy",
+        "interleave_probs", "streaming", "buffer_size", "train_on_prompt", "eval_on_each_dataset",
+        "max_bad_rows", "media_dir", "tokenized_path",
+    )),
     "section.lora": ("lora_rank", (
         "lora_rank", "lora_alpha", "lora_dropout", "lora_target", "additional_target", "use_rslora",
         "create_new_adapter",

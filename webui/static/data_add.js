@@ -7,9 +7,9 @@ import { Mapping } from "./data_mapping.js";
 import { Preview, problemLines } from "./data_preview.js";
 import { Settings } from "./data_settings.js";
 import { remember, settingArguments, state } from "./data_state.js";
-import { fileSize } from "./data_view.js";
+import { fileSize, rowsCount } from "./data_view.js";
 import { el, setText } from "./dom.js";
-import { formatCount, t } from "./text.js";
+import { t } from "./text.js";
 
 const DELAY_MS = 150;
 
@@ -94,7 +94,7 @@ export class AddDataset {
   }
 
   #map(detected) {
-    const rows = detected.rows === null || detected.rows === undefined ? "" : t("data.rows_count", { count: formatCount(detected.rows) });
+    const rows = rowsCount(detected.rows);
     this.#describe(this.uploaded.name, fileSize(this.uploaded.size), rows, t("data.replace"));
     this.mapping = new Mapping({ ...detected, found: detected.found ?? [] }, () => this.#later());
     this.settings = new Settings(() => (remember(), this.preview.refresh()), { prefix: "td-new" });
@@ -122,16 +122,19 @@ export class AddDataset {
 
   #changed() {
     if (!this.uploaded) return;
-    this.latest.ask({ upload: this.uploaded.upload, entry: this.mapping.entry(), count: 2 });
-    this.preview.refresh({ fromStart: true });
+    if (this.mapping.ready()) this.latest.ask({ upload: this.uploaded.upload, entry: this.mapping.entry(), count: 2 });
+    else this.#showExamples({ examples: [], unready: true });
   }
 
   #showExamples(answer) {
-    const beside = this.mapping.mark(answer.error ? answer : null);
+    const beside = !answer.unready && this.mapping.mark(answer.error ? answer : null);
     const problems = answer.error ? [] : (answer.problems ?? []);
     this.wrong.hidden = (!answer.error || beside) && !problems.length;
     this.wrong.replaceChildren(...(answer.error ? [el("p", {}, answer.error)] : []), ...problemLines(problems));
     this.examples.replaceChildren(...(answer.examples ?? []).map(exampleCard));
+    this.go.disabled = Boolean(answer.error || answer.unready);
+    if (this.go.disabled) this.preview.clear();
+    else this.preview.refresh({ fromStart: true });
   }
 
   async #register() {

@@ -46,11 +46,20 @@ export class Mapping {
     const columns = {};
     for (const role of this.#roles()) {
       if (this.columns[role]) columns[role] = this.columns[role];
-      else if (usual[role] && this.detected.found.includes(usual[role])) columns[role] = null;
+      else if (role === "response" || this.detected.found.includes(usual[role])) columns[role] = null;
     }
     if (Object.entries(columns).some(([role, column]) => column !== usual[role])) entry.columns = columns;
     if (this.formatting in TAGS && Object.entries(TAGS.sharegpt).some(([name, tag]) => this.tags[name] !== tag)) entry.tags = { ...this.tags };
     return entry;
+  }
+
+  /** Whether the column without which there is nothing to read is chosen; says so beside its field. */
+  ready() {
+    const [role] = COLUMNS[this.formatting].main;
+    const given = Boolean(this.columns[role]);
+    for (const field of Object.values(this.fields)) field.setError("");
+    this.fields[role].setError(given ? "" : t("data.needs_column"));
+    return given;
   }
 
   /** Put what is wrong beside its column. Returns whether there was such a field. */

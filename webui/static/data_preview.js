@@ -29,6 +29,7 @@ export class Preview {
       this.notes,
       this.list,
     );
+    this.back.disabled = this.forth.disabled = true;
     this.latest = new Latest("preview", (answer) => this.#draw(answer), (busy) => this.element.classList.toggle("busy", busy));
   }
 
@@ -45,6 +46,9 @@ export class Preview {
     this.notes.hidden = true;
     this.error.hidden = true;
     this.start = 0;
+    this.back.disabled = this.forth.disabled = true;
+    setText(this.where, "");
+    this.element.removeAttribute("data-state");
   }
 
   #page(step) {
@@ -63,7 +67,7 @@ export class Preview {
     }
     this.onError(null);
     this.notes.hidden = !answer.notes?.length;
-    this.notes.replaceChildren(...(answer.notes ?? []).map((note) => el("li", {}, note)));
+    this.notes.replaceChildren(...(answer.notes ?? []).map(noteLine));
     const cards = answer.rows.map((row, i) => rowCard(row, answer.cutoff_len, i ? "" : t("data.info_hint")));
     this.list.replaceChildren(...(answer.packs?.length ? packed(cards, answer) : cards));
     if (!cards.length) this.list.append(el("p", { className: "td-nothing" }, t("data.no_more_rows")));
@@ -79,12 +83,19 @@ function packed(cards, answer) {
   const groups = answer.packs.map((indices, i) => {
     const used = indices.reduce((sum, index) => sum + (answer.rows[index]?.kept ?? 0), 0);
     const values = { number: i + 1, used: formatCount(used), cutoff: formatCount(answer.cutoff_len), rows: indices.length };
-    const group = el("section", { className: "td-pack" }, el("h4", {}, t("data.pack", values)));
+    const group = el("section", { className: "td-pack" }, el("h4", {}, t(indices.length === 1 ? "data.pack_one" : "data.pack", values)));
     group.append(...indices.map((index) => cards[index]).filter(Boolean));
     return group;
   });
   const alone = new Set(answer.packs.flat());
   return [...groups, ...cards.filter((_, index) => !alone.has(index))];
+}
+
+/** A note of several lines (a difference between two templates) shows its first one, and the rest on demand. */
+function noteLine(note) {
+  const [first, ...rest] = note.split("\n");
+  if (!rest.length) return el("li", {}, note);
+  return el("li", {}, el("details", {}, el("summary", {}, first), el("pre", {}, rest.join("\n"))));
 }
 
 export function problemLines(problems) {

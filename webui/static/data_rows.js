@@ -106,9 +106,11 @@ export function record({ row, text, problem }) {
   return el("dl", { className: "td-record" }, ...parts);
 }
 
+/** A cell as text; of a list, each element on a line of its own. */
 export function asText(value) {
   if (typeof value === "string") return value;
-  return JSON.stringify(value, null, 1);
+  if (Array.isArray(value) && value.length) return value.map((one) => JSON.stringify(one)).join("\n");
+  return JSON.stringify(value);
 }
 
 /** A long text shows its beginning, with a button for the rest. */

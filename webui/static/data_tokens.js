@@ -22,6 +22,9 @@ export function rowCard(row, cutoff, hint = "") {
   const figures = [t("data.tokens", { count: formatCount(row.kept ?? row.tokens.length) }), t("data.learnt", { count: formatCount(learnt) })];
   const info = el("output", { className: "td-info" }, hint);
   const header = el("header", {}, title, info, el("span", { className: "td-figures" }, figures.join(" · ")));
+  if (row.kind === "label") {
+    header.append(el("span", { className: row.desirable ? "pill succeeded" : "pill failed" }, t(row.desirable ? "data.desirable" : "data.undesirable")));
+  }
   if (row.truncated) {
     const left = formatCount(row.length - row.kept);
     header.append(el("span", { className: "pill stopped" }, t("data.cut", { count: left })));

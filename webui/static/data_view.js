@@ -84,11 +84,16 @@ export class DatasetView {
 
 /** What the list and the head of the view say of a dataset. */
 export function facts({ formatting, rows, size_bytes, origin }) {
-  const found = [formatting];
-  if (rows !== null && rows !== undefined) found.push(t("data.rows_count", { count: formatCount(rows) }));
+  const found = [formatting, rowsCount(rows)];
   if (size_bytes) found.push(fileSize(size_bytes));
   if (origin && origin !== "local") found.push(t(`data.origin_${origin}`, {}, origin));
   return found.filter(Boolean);
+}
+
+/** "1 row", "1,230 rows"; "" where nobody has counted. */
+export function rowsCount(rows) {
+  if (rows === null || rows === undefined) return "";
+  return t(rows === 1 ? "data.rows_count_one" : "data.rows_count", { count: formatCount(rows) });
 }
 
 export function fileSize(bytes) {
