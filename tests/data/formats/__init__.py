@@ -1,4 +1,4 @@
-"""What the tests of formats share: an entry's reader, and messages as formats spell them and as we hold them."""
+"""What the tests of formats share: an entry's reader, and messages as formats spell them and as we do."""
 
 from __future__ import annotations
 
