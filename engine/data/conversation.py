@@ -85,7 +85,7 @@ def _spans(view: View, rendered: Rendered) -> list[dict[str, Any]]:
         return texts
     from engine.data.preview import WHOLE, show_tokens
 
-    return with_ids(texts, show_tokens(rendered, view, cutoff_len=WHOLE)["tokens"])
+    return with_ids(texts, show_tokens(rendered, view, cutoff_len=WHOLE, most=None)["tokens"])
 
 
 def with_ids(texts: list[dict[str, Any]], tokens: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from engine.data.pack import pack
 from engine.data.pieces import token_texts
 from engine.data.prepare import render_examples
 from engine.data.render import spans
-from engine.data.tokenize import IGNORE, encode
+from engine.data.tokenize import encode
 from engine.data.view import View
 from engine.data.walk import Walked, walk_all
 from engine.errors import DataError
@@ -27,6 +27,9 @@ from engine.templates.chat import ChatTemplate
 
 WHOLE = 2**31 - 1
 """a cutoff that cuts nothing"""
+MAX_TOKENS = 10_000
+MAX_TEXT = 200_000
+"""of a row that is larger, nobody looks at the rest in a preview"""
 
 
 def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
@@ -67,8 +70,8 @@ def mark_blocks(rows: Iterable[dict[str, Any]], cutoff_len: int) -> None:
 
 
 def show_row(walked: Walked, view: View) -> dict[str, Any]:
-    """One row: {"file", "number", "stage", "problem", "kind", "spans", "tokens", "length", "kept",
-    "truncated", "cut_at"}, with "tools", "desirable", "reference" and "rejected" where it has them.
+    """One row: its place, "stage", "problem", "kind", what `_nothing` lists, and "tools", "desirable",
+    "reference" and "rejected" where it has them.
     """
     row: dict[str, Any] = {"file": walked.file, "number": walked.number, "stage": walked.stage}
     example = walked.example
@@ -101,8 +104,8 @@ def show_example(example: Example, view: View, stage: str) -> dict[str, Any]:
     pieces = spans(rendered, mask_history=masks, train_on_prompt=data.train_on_prompt)
     shown = {
         **_nothing(),
+        **show_spans((rendered.text[start:end], learn) for start, end, learn in pieces),
         "problem": None,
-        "spans": [{"text": rendered.text[start:end], "learn": learn} for start, end, learn in pieces],
     }
     if view.tokenizer is None:
         return shown
@@ -135,34 +138,56 @@ def _render_prompt(example: Example, chat: ChatTemplate) -> Rendered | str:
         return str(error)
 
 
-def show_tokens(rendered: Rendered, view: View, *, cutoff_len: int) -> dict[str, Any]:
-    """All tokens of a text; those that truncation leaves out are marked."""
+def show_tokens(
+    rendered: Rendered, view: View, *, cutoff_len: int, most: int | None = MAX_TOKENS
+) -> dict[str, Any]:
+    """All tokens of a text, those that truncation leaves out marked; of a huge one the first `most`, and
+    "hidden_tokens" says how many more there are.
+    """
     data = view.args.data
     options = {"mask_history": data.mask_history, "train_on_prompt": data.train_on_prompt}
     batch = encode([rendered], view.tokenizer, cutoff_len=WHOLE, **options)
-    ids, labels = batch.row(0)
-    windows = None
-    if len(ids) > cutoff_len:
+    size = len(batch.ids)
+    windows: tuple[range, ...] = (range(size),)
+    if size > cutoff_len:
         windows = encode([rendered], view.tokenizer, cutoff_len=cutoff_len, **options).kept[0]
-    kept = None if windows is None else {position for window in windows for position in window}
-    tokens: list[dict[str, Any]] = []
+    stays = np.zeros(size, bool)
+    for window in windows:
+        stays[window.start : window.stop] = True
+    shown = slice(0, most)
+    ids, learn = batch.ids[shown].tolist(), batch.learn[shown].astype(bool).tolist()
     texts = token_texts(ids, view.tokenizer)
-    for number, (token, label, (text, piece)) in enumerate(zip(ids, labels, texts, strict=True)):
-        shown: dict[str, Any] = {"id": token, "text": text, "learn": label != IGNORE}
-        if piece:
-            shown["piece"] = piece
-        if kept is not None and number not in kept:
-            shown["cut"] = True
-        tokens.append(shown)
-    cut_at = next((number for number, token in enumerate(tokens) if token.get("cut")), None)
     return {
-        "tokens": tokens,
-        "length": len(ids),
-        "kept": len(ids) if kept is None else len(kept),
-        "truncated": kept is not None,
-        "cut_at": cut_at,
+        "tokens": [_token(*one) for one in zip(ids, texts, learn, stays[shown].tolist(), strict=True)],
+        "hidden_tokens": size - len(ids),
+        "length": size,
+        "kept": int(stays.sum()),
+        "learnt": int(batch.learn[stays].sum()),
+        "truncated": not stays.all(),
+        "cut_at": None if stays.all() else int(stays.argmin()),
         "guarded": bool(batch.guarded[0]),
     }
+
+
+def _token(token: int, text: tuple[str, str], learn: bool, stays: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": token, "text": text[0], "learn": learn}
+    if text[1]:
+        shown["piece"] = text[1]
+    if not stays:
+        shown["cut"] = True
+    return shown
+
+
+def show_spans(pieces: Iterable[tuple[str, bool]]) -> dict[str, Any]:
+    """{"spans": [{"text", "learn"}], "hidden_text": how many characters of a huge text are left out}."""
+    room, hidden = MAX_TEXT, 0
+    shown: list[dict[str, Any]] = []
+    for text, learn in pieces:
+        if room and text:
+            shown.append({"text": text[:room], "learn": learn})
+        hidden += max(len(text) - room, 0)
+        room = max(room - len(text), 0)
+    return {"spans": shown, "hidden_text": hidden}
 
 
 def describe_example(example: Example) -> dict[str, Any]:
@@ -194,8 +219,19 @@ def _contents(example: Example) -> dict[str, Any]:
     pieces += [(example.chosen.content, True)] if example.chosen is not None else []
     if example.text is not None:
         pieces.append((example.text, True))
-    return {**_nothing(), "spans": [{"text": text, "learn": learn} for text, learn in pieces]}
+    return {**_nothing(), **show_spans(pieces)}
 
 
 def _nothing() -> dict[str, Any]:
-    return {"spans": [], "tokens": [], "length": None, "kept": None, "truncated": False, "cut_at": None}
+    return {
+        "spans": [],
+        "hidden_text": 0,
+        "tokens": [],
+        "hidden_tokens": 0,
+        "length": None,
+        "kept": None,
+        "learnt": None,
+        "truncated": False,
+        "cut_at": None,
+        "guarded": False,
+    }

@@ -95,10 +95,9 @@ def _facts(row: Mapping[str, Any]) -> str:
     if row.get("desirable") is not None:
         facts.append("desirable" if row["desirable"] else "undesirable")
     if row["length"] is not None:
-        learnt = sum(token["learn"] and not token.get("cut") for token in row["tokens"])
-        facts.append(f"{row['length']} tokens, {learnt} learnt")
+        facts.append(f"{row['length']:,} tokens, {row['learnt']:,} learnt")
     if row["truncated"]:
-        facts.append(f"cut to {row['kept']}")
+        facts.append(f"cut to {row['kept']:,}")
     return "  " + ", ".join(facts) if facts else ""
 
 
@@ -107,6 +106,11 @@ def _print_example(row: Mapping[str, Any], tokens: bool) -> None:
         _print_tokens(row["tokens"])
     else:
         print_spans(row["spans"])
+    hidden = row["hidden_tokens"] if tokens else row["hidden_text"]
+    if hidden:
+        print(
+            paint(f"{'':{GUTTER_WIDTH}}... and {hidden:,} more {'tokens' if tokens else 'characters'}", DIM)
+        )
 
 
 def print_spans(spans: Iterable[Mapping[str, Any]]) -> int:

@@ -14,7 +14,7 @@ import queue
 import sys
 import threading
 import traceback
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from engine import env
 from engine.data import service
@@ -22,7 +22,7 @@ from engine.data import service
 IDLE_S = 300.0
 
 
-def main(*, idle_s: float = IDLE_S) -> int:
+def main(*, idle_s: float = IDLE_S) -> NoReturn:
     """Answer until nobody asks any more."""
     env.wait_without_spinning()
     answers = _take_stdout()
@@ -32,12 +32,12 @@ def main(*, idle_s: float = IDLE_S) -> int:
         try:
             line = requests.get(timeout=idle_s)
         except queue.Empty:
-            return 0
+            leave()
         try:
             answers.write(json.dumps(reply(line), ensure_ascii=True).encode() + b"\n")
             answers.flush()
         except BrokenPipeError:
-            return 0
+            leave()
 
 
 def reply(line: bytes) -> dict[str, Any]:
@@ -65,8 +65,13 @@ def _read(requests: queue.SimpleQueue[bytes]) -> None:
     """In a thread of its own, so that the end of the asker is seen in the middle of a long answer."""
     for line in sys.stdin.buffer:
         requests.put(line)
+    leave()
+
+
+def leave() -> NoReturn:
+    """At once: a thread that sits in a read, or in a tokenizer, is not to be waited for."""
     os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

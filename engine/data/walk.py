@@ -38,6 +38,7 @@ COUNT_BELOW_BYTES = 64 << 20
 """rows of larger files are not counted: that reads the whole file"""
 LINE_KINDS = (".jsonl", ".csv", ".tsv", ".txt")
 MAX_LINE = 2000
+MAX_TEXT = 100_000
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,15 @@ def line_at(path: Path, number: int) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The same in JSON's types: parquet holds dates, bytes and decimals too, and CSV half characters."""
+    """The same in JSON's types, huge texts cut. Parquet holds dates and bytes, JSON half characters."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()
+        more = len(value) - MAX_TEXT
+        text = value if more <= 0 else f"{value[:MAX_TEXT]}... ({more:,} more characters)"
+        return text.encode(errors="replace").decode()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, bool | int | float | None) else str(value)

@@ -181,3 +181,11 @@ def test_pieces_of_a_sentencepiece_tokenizer() -> None:
 def test_an_answer_cut_off_in_the_middle_of_a_character(tokenizer: Any) -> None:
     ids = tokenizer("龘", add_special_tokens=False)["input_ids"]
     assert token_texts(ids[:-1], tokenizer)[-1][0] == "\ufffd"
+
+
+def test_of_a_huge_row_the_beginning_is_shown(tmp_path: Path, model: Path) -> None:
+    write_dataset(tmp_path / "data", "rows", [{"instruction": "Say it.", "output": "five " * 60_000}])
+    (row,) = preview(view_of(tmp_path / "data", model, cutoff_len=100))["rows"]
+    assert len(row["tokens"]) == 10_000 and row["hidden_tokens"] == row["length"] - 10_000 > 0
+    assert row["kept"] == 100 and row["learnt"] > 50 and row["truncated"]
+    assert sum(len(span["text"]) for span in row["spans"]) == 200_000 and row["hidden_text"] > 100_000

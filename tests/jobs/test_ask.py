@@ -191,3 +191,11 @@ def test_the_real_worker_ends_when_its_input_closes(repo: Path) -> None:
     worker.stdin.close()
     assert worker.wait(20) == 0
     worker.stdout.close()
+
+
+def test_the_real_worker_leaves_when_nobody_asks(repo: Path) -> None:
+    program = "from engine.data.serve import main; main(idle_s=0.05)"
+    worker = subprocess.Popen([sys.executable, "-c", program], cwd=repo, stdin=subprocess.PIPE)
+    assert worker.wait(20) == 0
+    assert worker.stdin is not None
+    worker.stdin.close()
