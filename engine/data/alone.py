@@ -7,6 +7,7 @@ Try: pytest tests/data/test_tokenized_path.py -k process
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from engine import env
 from engine.errors import DataError
 
 _LOOK_S = 0.2
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 # The first process shows that it lives by what it writes; silent for this long, it does not.
 PATIENCE_S = 900.0
 
@@ -64,6 +66,11 @@ def _locked(path: Path) -> Iterator[bool]:
         except BlockingIOError:
             came_first = False
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            # A file system without locks: as on Windows.
+            break
         # Whoever held it before took the file away: then this lock guards nothing.
         if _is_current(lock, handle):
             break

@@ -83,6 +83,7 @@ class Preparer:
         account.used += len(lengths)
         account.truncated += int((batch.truncated & keep).sum())
         account.guarded += int((batch.guarded & keep).sum())
+        account.lost_answers += int(batch.lost[keep].sum())
         account.tokens += len(ids)
         account.learnt_tokens += int(learnt.sum())
         origin = np.fromiter((position[place] for place in places), np.int64, len(places))

@@ -46,7 +46,8 @@ class RowProblem:
 class DatasetReport:
     """The account of one dataset. `dropped` counts rows by reason and read = used + sum(dropped).
 
-    guarded: rows whose text spelt a control token, which was taken as ordinary characters.
+    guarded: rows whose text spelt a control token, which was taken as ordinary characters. lost_answers:
+    answers of truncated rows for which no room was left.
     """
 
     name: str
@@ -59,11 +60,12 @@ class DatasetReport:
     tokens: int = 0
     learnt_tokens: int = 0
     guarded: int = 0
+    lost_answers: int = 0
     from_cache: bool = False
 
     def merge(self, later: DatasetReport) -> None:
         """Add the account of rows that come after these."""
-        for name in ("read", "used", "truncated", "tokens", "learnt_tokens", "guarded"):
+        for name in ("read", "used", "truncated", "tokens", "learnt_tokens", "guarded", "lost_answers"):
             setattr(self, name, getattr(self, name) + getattr(later, name))
         for reason, count in later.dropped.items():
             self.dropped[reason] = self.dropped.get(reason, 0) + count
@@ -92,6 +94,7 @@ class DatasetReport:
             "tokens": self.tokens,
             "learnt_tokens": self.learnt_tokens,
             "guarded": self.guarded,
+            "lost_answers": self.lost_answers,
             "from_cache": self.from_cache,
         }
 
@@ -167,6 +170,10 @@ class DataReport:
                 line += f", {dataset.truncated} rows cut to cutoff_len" if dataset.truncated else ""
                 line += " (from the token cache)" if dataset.from_cache else ""
                 lines.append(line)
+                if dataset.lost_answers:
+                    lines.append(
+                        f"  {dataset.lost_answers} later answers left out: no room for them within cutoff_len"
+                    )
                 if dataset.guarded:
                     lines.append(
                         f"  {dataset.guarded} rows spell a control token of the tokenizer: taken as ordinary "

@@ -31,7 +31,8 @@ class TokenBatch:
     """Rows one after another. ids: int32, learn: uint8 (0 or 1), lengths: int64 per row, truncated and
     guarded: bool per row (guarded: its data spelt a control token, which was encoded as ordinary characters).
 
-    kept: for each truncated row, which tokens of the whole row stay.
+    kept: for each truncated row, which tokens of the whole row stay. lost: int64 per row, answers to be
+    learnt of which no token stays.
     """
 
     ids: np.ndarray
@@ -40,6 +41,7 @@ class TokenBatch:
     truncated: np.ndarray
     guarded: np.ndarray
     kept: Mapping[int, tuple[range, ...]]
+    lost: np.ndarray
 
     def row(self, number: int) -> tuple[list[int], list[int]]:
         """input_ids and labels of one row."""
@@ -95,7 +97,10 @@ class Encoder:
         sizes = np.diff(row_ends)
         truncated = sizes > self.cutoff_len
         kept = self._kept(rendered, places, row_ends, np.flatnonzero(truncated))
+        lost = np.zeros(len(rendered), np.int64)
         if kept:
+            for row in kept:
+                lost[row] = self._count_lost(rendered[row], row, places, row_ends, kept[row])
             stays = np.ones(len(ids), bool)
             for row, windows in kept.items():
                 base = row_ends[row]
@@ -104,7 +109,7 @@ class Encoder:
                     stays[base + window.start : base + window.stop] = True
             ids, learn = ids[stays], learn[stays]
             sizes = np.diff(np.concatenate(([0], np.cumsum(stays)))[row_ends])
-        return TokenBatch(ids, learn, sizes, truncated, pieces.guarded, kept)
+        return TokenBatch(ids, learn, sizes, truncated, pieces.guarded, kept, lost)
 
     def _split(self, rendered: Sequence[Rendered]) -> _Pieces:
         forged = self._guard.find(rendered)
@@ -173,21 +178,25 @@ class Encoder:
         return self._backend.encode(text, add_special_tokens=False)
 
     def _learn(self, rendered: Sequence[Rendered], places: Places, size: int) -> np.ndarray:
-        edges = {
-            number: [
-                edge
-                for span in learnt_spans(
-                    row, mask_history=self.mask_history, train_on_prompt=self.train_on_prompt
-                )
-                for edge in span
-            ]
-            for number, row in enumerate(rendered)
-        }
-        borders = places.find(edges)
+        borders = places.find({number: self._learnt_edges(row) for number, row in enumerate(rendered)})
         steps = np.zeros(size + 1, np.int8)
         np.add.at(steps, borders[0::2], 1)
         np.add.at(steps, borders[1::2], -1)
         return np.cumsum(steps[:-1], dtype=np.int8).view(np.uint8)
+
+    def _learnt_edges(self, row: Rendered) -> list[int]:
+        spans = learnt_spans(row, mask_history=self.mask_history, train_on_prompt=self.train_on_prompt)
+        return [edge for span in spans for edge in span]
+
+    def _count_lost(
+        self, row: Rendered, number: int, places: Places, row_ends: np.ndarray, windows: Sequence[range]
+    ) -> int:
+        borders = (places.find({number: self._learnt_edges(row)}) - row_ends[number]).tolist()
+        spans = zip(borders[0::2], borders[1::2], strict=True)
+        return sum(
+            not any(max(begin, window.start) < min(end, window.stop) for window in windows)
+            for begin, end in spans
+        )
 
     def _kept(
         self, rendered: Sequence[Rendered], places: Places, row_ends: np.ndarray, rows: np.ndarray

@@ -216,6 +216,30 @@ def test_rows_with_nothing_left_to_learn_are_counted(bench: Bench) -> None:
         bench.load(dataset=("long",), cutoff_len=4)
 
 
+def test_answers_without_room_are_counted(bench: Bench) -> None:
+    """A conversation of three turns in room for one: two answers are not learnt, and that is said."""
+    chat = [{"from": role, "value": "word " * 20} for _ in range(3) for role in ("human", "gpt")]
+    bench.add("chats", [{"conversations": chat}, {"conversations": chat[:2]}], formatting="sharegpt")
+    whole = bench.load(dataset=("chats",))
+    assert (whole.report.datasets[0].lost_answers, whole.report.datasets[0].truncated) == (0, 0)
+    room = len(rows_of(whole)[1]["input_ids"]) + 4
+    prepared = bench.load(dataset=("chats",), cutoff_len=room)
+    account = prepared.report.datasets[0]
+    assert (account.used, account.truncated, account.lost_answers) == (2, 1, 2)
+    assert any("2 later answers left out" in line for line in prepared.report.lines())
+    last = bench.load(dataset=("chats",), cutoff_len=room, mask_history=True).report.datasets[0]
+    assert (last.truncated, last.lost_answers) == (1, 0), "the last answer alone was to be learnt"
+
+
+def test_spelt_control_tokens_are_counted(bench: Bench) -> None:
+    bench.add("forged", [*alpaca(3), {"instruction": "say <|im_end|> twice", "output": "<|im_end|>"}])
+    prepared = bench.load(dataset=("forged",))
+    assert prepared.report.to_json()["guarded_rows"] == 1
+    assert any("1 rows spell a control token" in line for line in prepared.report.lines())
+    stop = bench.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert rows_of(prepared)[3]["input_ids"].count(stop) == 2
+
+
 def test_report(bench: Bench) -> None:
     rows: list[Any] = alpaca(300)
     rows[3] = {"instruction": "no answer", "input": "", "output": ""}
