@@ -70,6 +70,7 @@ REFUSED: Mapping[str, str] = {
     " file_name",
     "om_hub_url": "is not supported; use hf_hub_url or ms_hub_url, or download the files and set file_name",
 }
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 SPLIT = re.compile(r"([\w.+-]+?)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 
 
@@ -267,6 +268,9 @@ def _read_place(check: _Check, directory: Path, remote: DatasetSpec | None) -> d
     """Where the rows are: {"origin", "names"} of local files, or {"origin", "repo", ...} of a hub."""
     revision = check.text("revision")
     urls: dict[Origin, str | None] = {"hf": check.text("hf_hub_url"), "ms": check.text("ms_hub_url")}
+    for key, url in (("hf_hub_url", urls["hf"]), ("ms_hub_url", urls["ms"])):
+        if url and not HUB_ID.fullmatch(url):
+            check.problems.append(f"{key} {url!r} is not the id of a dataset on the hub, such as user/name")
     names = _read_names(check)
     on_hub = urls["hf"] or urls["ms"]
     if names and not (on_hub and (check.strict or not _there(names, directory))):

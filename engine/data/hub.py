@@ -12,6 +12,7 @@ import contextlib
 import glob
 import re
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -40,10 +41,11 @@ def fetch(spec: DatasetSpec) -> tuple[Path, ...]:
         except Exception as error:
             if not _is_unreachable(error):
                 raise
-            files = _find_cached(spec)
-            if files is None:
-                raise
-            return files
+            unreachable = error
+        files = _find_cached(spec)
+        if files is None:
+            raise unreachable
+        return files
 
 
 def fetch_one(spec: DatasetSpec, name: str) -> Path:
@@ -63,7 +65,7 @@ def _fetch_online(spec: DatasetSpec) -> tuple[Path, ...]:
     root = f"hf://datasets/{spec.repo}"
     addresses = _choose(_layout(root, spec), spec)
     matches = [ADDRESS.fullmatch(address) for address in addresses]
-    if not all(match and kind_of(Path(match["path"])) for match in matches):
+    if not matches or not all(match and kind_of(Path(match["path"])) for match in matches):
         return _convert(root, spec)
     found = [match for match in matches if match]
     # A commit is what the branch or tag stands for just now; the name is what the cache is asked for later.
@@ -129,7 +131,7 @@ def _find_cached(spec: DatasetSpec) -> tuple[Path, ...] | None:
     """The files from the cache alone; None when it does not hold all of them.
 
     An interrupted download leaves a part of a repository, from which a smaller dataset would be read without
-    a word. So the layout is taken of all that the repository is known to hold: empty files of these names.
+    a word. So the layout is taken of all that the repository is known to hold; empty files stand for the rest.
     """
     import huggingface_hub
     from huggingface_hub.errors import (
@@ -156,10 +158,14 @@ def _find_cached(spec: DatasetSpec) -> tuple[Path, ...] | None:
         copy = Path(place).resolve()
         for file in tree:
             (copy / file.path).parent.mkdir(parents=True, exist_ok=True)
-            (copy / file.path).touch()
-        if (folder / "README.md").is_file():
-            (copy / "README.md").write_bytes((folder / "README.md").read_bytes())
-        names = [Path(file).relative_to(copy) for file in _choose(_layout(copy, spec), spec)]
+            if (folder / file.path).is_file():
+                (copy / file.path).symlink_to(folder / file.path)
+            else:
+                (copy / file.path).touch()
+        try:
+            names = [Path(file).relative_to(copy) for file in _choose(_layout(copy, spec), spec)]
+        except zipfile.BadZipFile:
+            return None
     files = [folder / name for name in names]
     whole = bool(files) and all(file.is_file() and kind_of(file) for file in files)
     return tuple(files) if whole else None
@@ -205,7 +211,7 @@ def _explain(error: Exception, spec: DatasetSpec) -> str | None:
         command += f" --revision {spec.revision}"
     chain = {cause for one in _causes(error) for cause in (kind.__name__ for kind in type(one).__mro__)}
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "GatedRepoError" in chain or "gated" in first:
+    if "GatedRepoError" in chain or "is a gated dataset" in first:
         return (
             f"{spec.repo} is gated on {hub}: accept its conditions on its page, then set HF_TOKEN to a token"
             " that may read it"
@@ -227,8 +233,8 @@ def _explain(error: Exception, spec: DatasetSpec) -> str | None:
     if "scripts are no longer supported" in first:
         return f"{spec.repo} is a script, which is never run here; convert it once and register the rows"
     if chain & {"EmptyDatasetError", "DataFilesNotFoundError", "EntryNotFoundError", "FileNotFoundError"}:
-        wanted = ", ".join(spec.patterns) or spec.folder or "data files"
-        return f"{spec.repo} holds no {wanted}: {first}"
+        wanted = f"file {', '.join(spec.patterns)}" if spec.patterns else "data files"
+        return f"{spec.repo} holds no {wanted}" + (f" in folder {spec.folder!r}" if spec.folder else "")
     if chain & {"HfHubHTTPError", "HTTPError", "DatasetsError", "HFValidationError", "OSError"}:
         return f"{spec.repo} on {hub}: {first}"
     return first if spec.origin == "ms" else None
@@ -239,12 +245,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     one: BaseException | None = error
     while one is not None:
         yield one
-        one = one.__cause__ or one.__context__
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
 
 
 def _is_unreachable(error: BaseException) -> bool:
-    """No network, the hub is down, or offline mode; not a refusal by the hub."""
+    """No network, a hub out of order, or offline mode; not a refusal by the hub."""
     names = {kind.__name__ for one in _causes(error) for kind in type(one).__mro__}
     if names & {"GatedRepoError", "RepositoryNotFoundError", "RevisionNotFoundError"}:
         return False
+    statuses = [getattr(getattr(one, "response", None), "status_code", 0) for one in _causes(error)]
+    # The last is how `datasets` tells of a hub that answers with errors only.
+    if any(status >= 500 for status in statuses) or "LocalEntryNotFoundError" in str(error):
+        return True
     return bool(names & {"ConnectionError", "ConnectError", "TimeoutException", "OfflineModeIsEnabled"})

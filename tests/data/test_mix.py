@@ -1,4 +1,4 @@
-"""Which rows are used and in which order: as `datasets` has it with the same seed, and what must always hold."""
+"""Which rows are used and in which order: as `datasets` has it for a seed, and what must always hold."""
 
 from __future__ import annotations
 

@@ -180,6 +180,7 @@ def test_refused_entries(tmp_path: Path, facts: dict[str, Any], expected: list[s
         ({"cloud_file_name": "s3://b/a.json"}, "cloud_file_name is not read from here; copy the file first (aws s3 cp, gcloud storage cp) and set file_name"),
         ({"om_hub_url": "a/b"}, "om_hub_url is not supported; use hf_hub_url or ms_hub_url, or download the files and set file_name"),
         ({"hf_hub_url": ""}, "hf_hub_url must be a text, found ''"),
+        ({"hf_hub_url": "https://hub/u/n"}, "hf_hub_url 'https://hub/u/n' is not the id of a dataset on the hub, such as user/name"),
         ({"split": "train"}, "file_name is missing (or hf_hub_url, ms_hub_url)"),
     ],
 )  # fmt: skip
