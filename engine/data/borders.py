@@ -81,7 +81,7 @@ class ByteBorders:
 
     def at(self, rows: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """rows, positions: int64 (N,), positions in bytes of the row's text. Token indices in the batch."""
-        return np.searchsorted(self._token_starts, self._row_starts[rows] + positions)
+        return np.asarray(np.searchsorted(self._token_starts, self._row_starts[rows] + positions))
 
 
 class Places:

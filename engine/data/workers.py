@@ -12,7 +12,7 @@ import gc
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -28,7 +28,9 @@ def can_fork() -> bool:
     return sys.platform == "linux"
 
 
-def ordered_map(work: Callable[[Any], Any], items: Iterable[Any], *, num_workers: int) -> Iterator[Any]:
+def ordered_map(
+    work: Callable[[Any], Any], items: Iterable[Any], *, num_workers: int
+) -> Generator[Any, None, None]:
     """work(item) of each item, in order. One worker, or a system that cannot fork: in this process.
 
     What `work` raises is raised here. Raises DataError where a worker was killed. Closing the iterator ends
@@ -49,7 +51,8 @@ def ordered_map(work: Callable[[Any], Any], items: Iterable[Any], *, num_workers
 
 def _drive(crew: list[_Worker], numbered: Iterator[tuple[int, Any]]) -> Iterator[Any]:
     """Hand out items, collect results, give them on in order."""
-    idle, busy = list(crew), {}
+    idle = list(crew)
+    busy: dict[object, _Worker] = {}
     done: dict[int, Any] = {}
     due = 0
     # One item is read ahead, so that a worker that comes back finds it.
@@ -63,8 +66,8 @@ def _drive(crew: list[_Worker], numbered: Iterator[tuple[int, Any]]) -> Iterator
         while due in done:
             yield done.pop(due)
             due += 1
-        for pipe in wait(list(busy)) if busy else ():
-            worker = busy.pop(pipe)  # type: ignore[arg-type]
+        for pipe in wait([worker.pipe for worker in busy.values()]) if busy else ():
+            worker = busy.pop(pipe)
             number, result = worker.take()
             done[number] = result
             idle.append(worker)
