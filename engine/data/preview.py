@@ -41,7 +41,9 @@ def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
         "template": view.args.template.template,
         "cutoff_len": data.cutoff_len,
     }
-    if view.chat is not None:
+    if view.chat is None:
+        notes.append("the words alone: name a model or a template to see what the model sees")
+    else:
         notes += view.chat.notes
     if view.tokenizer is not None and any(row.get("stage") == "pt" for row in rows):
         mark_blocks(rows, data.cutoff_len)

@@ -8,7 +8,6 @@ Try: tunesmith data register my.csv --dataset_dir data
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -147,7 +146,7 @@ def place_file(source: Path, folder: Path) -> tuple[str, Path | None]:
     while True:
         target = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}_{number}{suffix}")
         try:
-            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+            fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
             break
         except FileExistsError:
             number += 1
@@ -169,6 +168,11 @@ def place_file(source: Path, folder: Path) -> tuple[str, Path | None]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One at a time, over all processes; the folder itself is locked, so that no file is left behind."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: a change by somebody else is still seen before the file is replaced.
+        yield
+        return
     fd = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

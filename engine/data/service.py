@@ -17,6 +17,7 @@ from typing import Any
 
 from engine.errors import ArgError, Problem, UserError
 
+NUMBERS = ("start", "count", "show", "sample", "number")
 COUNTING_S = 0.5
 """how long `list` counts rows before it leaves the rest uncounted"""
 
@@ -26,6 +27,7 @@ def answer(op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if op not in OPS:
         return {"error": f"{op!r} is not an operation. Known: {', '.join(OPS)}.", "problems": []}
     try:
+        check_numbers(arguments)
         return OPS[op](**arguments)
     except UserError as error:
         told: dict[str, Any] = {"error": str(error), "problems": []}
@@ -34,6 +36,17 @@ def answer(op: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
             told["fields"] = [{"field": one.field, "message": one.message} for one in fields]
             told["field"] = fields[0].field
         return told
+
+
+def check_numbers(arguments: Mapping[str, Any]) -> None:
+    """Raises ArgError for a window of rows that is none."""
+    problems = []
+    for name in NUMBERS:
+        value = arguments.get(name)
+        if value is not None and (type(value) is not int or not 0 <= value < 1 << 53):
+            problems.append(Problem(name, f"{value!r} is not a whole number of at least 0."))
+    if problems:
+        raise ArgError(problems)
 
 
 def find_fields(message: str, arguments: Mapping[str, Any]) -> list[Problem]:

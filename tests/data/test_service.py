@@ -209,6 +209,7 @@ def test_upload_detect_map_preview_register_train_names(tmp_path: Path, model: P
         ("register", {"name": "rows", "entry": {"file_name": "rows.json"}}, "already", "name"),
         ("render", {"conversation": []}, "template: is missing", "template"),
         ("render", {"conversation": [], "template": "qwen3"}, "expected an object", None),
+        ("raw", {"dataset": "rows", "start": "x", "count": -1}, "2 problems", "start"),
         ("list", {"dataset_dir": "./nowhere"}, "not a folder", "dataset_dir"),
     ],
 )
