@@ -102,8 +102,13 @@ def tokenize_rows(
     sources: Sequence[Source],
     setting: Setting,
     account: DatasetReport,
+    *,
+    streaming: bool = False,
 ) -> Iterator[tuple[Tokens, int]]:
-    """(tokens of a batch, how many rows came before it), in the order of the rows. Fills the account."""
+    """(tokens of a batch, how many rows came before it), in the order of the rows. Fills the account.
+
+    streaming: too many bad rows are told as they come, since nobody may ever see the end.
+    """
     batches = batched(rows, setting.data.preprocessing_batch_size)
     first = next(batches, [])
     total = _estimate_rows(sources, first)
@@ -117,7 +122,7 @@ def tokenize_rows(
             account.merge(tokens.account)
             _take_notes(setting.chat, tokens.notes)
             yield tokens, base
-            stop_early(account, setting.data.max_bad_rows)
+            stop_early(account, setting.data.max_bad_rows, stream=streaming)
             setting.progress("tokenizing", account.read, max(total, account.read))
 
 

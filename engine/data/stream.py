@@ -152,7 +152,7 @@ class TokenStream:
         spec = feed.spec
         rows = open_rows(spec, feed.sources, self._data.max_samples, self._setting.seed)
         setting = replace(self._setting, data=replace(self._data, preprocessing_num_workers=1))
-        for tokens, _ in tokenize_rows(rows, spec, feed.sources, setting, account):
+        for tokens, _ in tokenize_rows(rows, spec, feed.sources, setting, account, streaming=True):
             ends = np.cumsum(tokens.lengths)
             for start, end in zip((ends - tokens.lengths).tolist(), ends.tolist(), strict=True):
                 yield tokens.ids[start:end], tokens.learn[start:end]

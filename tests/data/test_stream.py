@@ -158,6 +158,17 @@ def test_bad_rows_of_a_stream_are_counted_and_end_it(bench: Bench) -> None:
         take(bench.load(dataset=("holed",), streaming=True, max_bad_rows=0), 300)
 
 
+def test_a_bad_stream_is_told_before_its_end(bench: Bench) -> None:
+    """A table is judged at its end; of a stream a thousand rows say enough."""
+    bad = [{"instruction": "no answer"}] * 15
+    bench.add("later", [*alpaca(985), *bad, *alpaca(3000)])
+    prepared = bench.load(dataset=("later",), streaming=True, buffer_size=100, preprocessing_batch_size=100)
+    with pytest.raises(DataError, match="row 986"):
+        take(prepared, 1500)
+    assert prepared.report.datasets[0].read <= 1100
+    assert len(rows_of(bench.load(dataset=("later",), preprocessing_batch_size=100))) == 3985
+
+
 def test_a_stream_without_a_usable_row_says_so(bench: Bench) -> None:
     bench.add("empty", [{"instruction": "x", "output": ""}] * 3)
     with pytest.raises(DataError, match="row 1"):
