@@ -75,13 +75,21 @@ def detect(path: str, *, dataset_dir: str | None = None) -> dict[str, Any]:
         return {**answer, "problem": problem or f"{path} holds no rows"}
     guesses = rank(path, rows)
     if not guesses:
-        columns = ", ".join(f'"{name}"' for name in found) or "none"
-        problem = (
-            f"{path}: no column looks like a conversation, a question, an answer or a text; it has {columns}"
-        )
-        return {**answer, "problem": problem}
+        return {**answer, "problem": _why_none(path, rows)}
     best, *others = [guess.to_json() for guess in guesses]
     return {**answer, **best, "problem": None, "alternatives": others}
+
+
+def _why_none(path: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = look_at(rows)
+    whole = [one.name for one in columns if one.kind == "messages" and name_score(one.name, "chosen")]
+    if whole:
+        return (
+            f'{path}: "{whole[0]}" holds whole conversations; pairs have the conversation in one column and '
+            "the two last answers alone in chosen and rejected"
+        )
+    names = ", ".join(f'"{column.name}"' for column in columns) or "none"
+    return f"{path}: no column looks like a conversation, a question, an answer or a text; it has {names}"
 
 
 def _open(path: str) -> Source:

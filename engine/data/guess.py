@@ -105,7 +105,9 @@ def parsed(value: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false")):
+    if isinstance(value, bool) or (type(value) is int and value in (0, 1)):
+        return "bool"
+    if isinstance(value, str) and value.strip().lower() in ("true", "false", "0", "1"):
         return "bool"
     if isinstance(value, str):
         return "text"

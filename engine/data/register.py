@@ -208,7 +208,7 @@ def _read(path: Path) -> bytes | None:
 def read_members(path: Path) -> dict[str, Member]:
     """The datasets of the file by name, with their places; {} where there is no file. Raises DataError."""
     content = _read(path)
-    return {member.name: member for member in find_members(*_decode(content, path)[1:])} if content else {}
+    return {member.name: member for member in find_members(_decode(content, path)[2])} if content else {}
 
 
 def insert(
@@ -218,7 +218,7 @@ def insert(
     with the value of that name alone replaced. All other bytes are those of before.
     """
     mark, text, plain = _decode(content, path)
-    members = find_members(text, plain)
+    members = find_members(plain)
     newline = "\r\n" if "\r\n" in text else "\n"
     same = [member for member in members if member.name == name]
     if same and not overwrite:
@@ -275,8 +275,8 @@ def _decode(content: bytes, path: Path) -> tuple[bytes, str, str]:
     return mark, text, strip_comments(text)
 
 
-def find_members(text: str, plain: str) -> list[Member]:
-    """The members of the outermost object, in order. `plain` is known to parse."""
+def find_members(plain: str) -> list[Member]:
+    """The members of the outermost object, in order. `plain` has no comments and is known to parse."""
     decoder = json.JSONDecoder()
     members = []
     at = _skip(plain, plain.index("{") + 1)

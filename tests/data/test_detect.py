@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 
 from engine.data.detect import detect
@@ -158,6 +162,37 @@ def test_labels(tmp_path: Path) -> None:
     found = detect(path)
     assert found["columns"]["kto_tag"] == "label" and reads_all(path, found)
     assert any("kto_tag" not in other["columns"] for other in found["alternatives"])
+
+
+@pytest.mark.parametrize("words", [("true", "false"), ("1", "0"), (1, 0)])
+def test_labels_that_are_no_booleans(tmp_path: Path, words: tuple[Any, Any]) -> None:
+    rows = [{**row, "desirable": words[n % 2]} for n, row in enumerate(pairs("prompt", "completion"))]
+    path = write(tmp_path, rows, "rows.csv" if isinstance(words[0], str) else "rows.jsonl")
+    found = detect(path)
+    assert found["columns"]["kto_tag"] == "desirable" and reads_all(path, found)
+
+
+def test_pairs_of_whole_conversations_are_explained(tmp_path: Path) -> None:
+    talked = talk("role", "content", "user", "assistant")
+    found = detect(write(tmp_path, [{"chosen": talked, "rejected": talked}] * 2))
+    assert '"chosen" holds whole conversations' in found["problem"]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".jsonl.gz"])
+def test_other_kinds_of_file(tmp_path: Path, suffix: str) -> None:
+    rows = [{"id": n, "messages": talk("role", "content", "user", "assistant")} for n in range(3)]
+    path = tmp_path / f"my.rows{suffix}"
+    table = pyarrow.Table.from_pylist(rows)
+    if suffix == ".parquet":
+        pyarrow.parquet.write_table(table, path)
+    elif suffix == ".arrow":
+        with pyarrow.ipc.new_file(str(path), table.schema) as out:
+            out.write_table(table)
+    else:
+        path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    found = detect(str(path))
+    assert found["formatting"] == "openai" and found["rows"] == 3 and reads_all(str(path), found)
+    assert found["name"] == "my"
 
 
 def test_prompts_alone(tmp_path: Path) -> None:
