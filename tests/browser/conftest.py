@@ -130,9 +130,9 @@ def open_page(chromium, studio_process: StudioProcess) -> Iterator[Callable]:
     """open_page(path="", **context options) -> page. At the end: no console error, no request to another
     host.
 
-    A request that a test cuts off by ending the studio fails in one of several ways (refused, reset, or a body
-    shorter than promised); in such a test what the browser says about the network is expected, in any other it
-    is not.
+    A request that a test cuts off by ending the studio fails in one of several ways (refused, reset, or a
+    body shorter than promised); in such a test what the browser says about the network is expected, in any
+    other it is not.
     """
     contexts = []
     complaints: list[str] = []

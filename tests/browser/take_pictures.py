@@ -47,6 +47,7 @@ def main() -> None:
             for look, options in LOOKS.items():
                 for tab in ("train", "jobs"):
                     take(browser, studio, tab, look, options)
+                take_data(browser, studio, look, options)
         finally:
             browser.close()
             studio.interrupt()
@@ -63,6 +64,24 @@ def take(browser: Browser, studio: StudioProcess, tab: str, look: str, options: 
         page.locator("tune-run[tab=train]").scroll_into_view_if_needed()
         page.wait_for_timeout(300)
     page.screenshot(path=IMAGES / f"{tab}_{look}.png")
+    page.context.close()
+
+
+def take_data(browser: Browser, studio: StudioProcess, look: str, options: dict) -> None:
+    """What the model sees of the conversations, short enough that some are cut and some share a sequence."""
+    page = browser.new_context(**options).new_page()
+    page.goto(f"{studio.url}#data")
+    page.click("[data-dataset=chat_demo] button", timeout=60_000)
+    page.wait_for_selector(".td-preview[data-state=ready] .tok", timeout=60_000)
+    page.fill("#td-cutoff_len", "224")
+    page.check("#td-packing")
+    page.wait_for_selector(".td-pack .td-cut")
+    page.locator(".td-row").first.locator(".tok[data-learn]").nth(4).hover()
+    if look == "390":
+        page.locator(".td-view").scroll_into_view_if_needed()
+        page.evaluate("() => document.querySelector('.td-side').scrollIntoView()")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=IMAGES / f"data_{look}.png")
     page.context.close()
 
 

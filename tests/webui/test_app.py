@@ -186,6 +186,12 @@ def test_a_taken_port_is_one_sentence_and_no_gradio() -> None:
     assert not re.search(r"\| +gradio\b", run.stderr)
 
 
+def test_small_answers_leave_at_once() -> None:
+    """The event loop turns off the system's waiting for more to send only on a socket that says it is TCP."""
+    with studio_module.bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_the_studio_never_imports_what_trains(repo: Path) -> None:
     code = (
         "import sys; from engine.schema.commands import WebuiArgs; from webui.app import build_app;"

@@ -35,6 +35,7 @@ class DataPage extends HTMLElement {
   #build() {
     this.list = new DatasetList((entry, byHand) => this.#open(entry, byHand), () => this.#add());
     this.view = new DatasetView();
+    this.shown = "";
     this.empty = el("section", { className: "ts-card td-view" }, el("div", { className: "empty" }, el("h3", {}, t("data.empty_title")), el("p", {}, t("data.empty_body"))));
     this.side = el("div", { className: "td-side" }, this.adding?.element ?? this.empty);
     this.replaceChildren(this.list.element, this.side);
@@ -60,7 +61,10 @@ class DataPage extends HTMLElement {
   #open(entry, byHand) {
     if (this.adding?.element.isConnected && !byHand) return; // a file that is being added stays in sight
     this.side.replaceChildren(entry ? this.view.element : this.empty);
-    if (entry) this.view.open(entry);
+    // The list is read anew whenever the tab is opened: what has not changed stays as it was left.
+    const facts = JSON.stringify([state.dataset_dir, entry]);
+    if (entry && facts !== this.shown) this.view.open(entry);
+    this.shown = facts;
     if (byHand) this.#bringIntoSight();
   }
 
@@ -83,7 +87,7 @@ class DataPage extends HTMLElement {
 
   /** On a small screen the list is above, not beside. */
   #bringIntoSight() {
-    if (matchMedia("(max-width: 900px)").matches) this.side.scrollIntoView({ block: "start", behavior: "smooth" });
+    if (matchMedia("(max-width: 900px)").matches) this.side.scrollIntoView({ block: "start" });
   }
 }
 

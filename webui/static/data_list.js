@@ -51,6 +51,7 @@ export class DatasetList {
     state.dataset = name;
     remember();
     this.#draw();
+    if (byHand) this.items.querySelector("[aria-current]")?.focus({ preventScroll: true }); // it was drawn anew
     this.onopen(this.entries.find((entry) => entry.name === name) ?? null, byHand);
   }
 

@@ -152,6 +152,7 @@ export class Mapping {
   #set(name, value) {
     this[name] = value;
     this.#draw();
+    this.element.querySelector(`#td-${name}`)?.focus();
     this.onchange();
   }
 }
