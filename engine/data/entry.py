@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine import env
 from engine.data.files import GLOB, find_files, of_split
 from engine.data.jsonc import kind_name
 from engine.data.spec import DatasetSpec, Origin, Split
@@ -286,7 +285,7 @@ def _read_place(check: _Check, directory: Path, remote: DatasetSpec | None) -> d
             "patterns": tuple(names),
         }
     if on_hub:
-        origin: Origin = "ms" if urls["ms"] and (env.use_modelscope_hub() or not urls["hf"]) else "hf"
+        origin: Origin = "ms" if urls["ms"] and (prefers_modelscope() or not urls["hf"]) else "hf"
         if origin == "ms" and (missing := modelscope_missing()):
             check.problems.append(missing)
         return {"origin": origin, "repo": urls[origin], "revision": revision, "files": ()}
@@ -314,6 +313,13 @@ def _read_names(check: _Check) -> list[str]:
 def _there(names: list[str], directory: Path) -> bool:
     """Whether the local copy that stands beside a hub address has been made."""
     return all(GLOB.search(name) or (directory / name).exists() for name in names)
+
+
+def prefers_modelscope() -> bool:
+    # A list of local datasets has no use for what this imports, and it costs as much as all the rest.
+    from engine import env
+
+    return env.use_modelscope_hub()
 
 
 def modelscope_missing() -> str:

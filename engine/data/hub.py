@@ -12,7 +12,6 @@ import contextlib
 import glob
 import re
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -131,8 +130,10 @@ def _find_cached(spec: DatasetSpec) -> tuple[Path, ...] | None:
     """The files from the cache alone; None when it does not hold all of them.
 
     An interrupted download leaves a part of a repository, from which a smaller dataset would be read without
-    a word. So the layout is taken of all that the repository is known to hold; empty files stand for the rest.
+    a word. So the layout is taken of all that the repository is known to hold, empty files for the rest.
     """
+    import zipfile
+
     import huggingface_hub
     from huggingface_hub.errors import (
         CachedRepoTreeNotFoundError,

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import env
 from engine.data import hub
-from engine.data.entry import COLUMNS, TAGS, modelscope_missing, read_entry
+from engine.data.entry import COLUMNS, TAGS, modelscope_missing, prefers_modelscope, read_entry
 from engine.data.jsonc import kind_name, parse_json, read_json
 from engine.data.spec import DatasetInfo, DatasetSpec, Origin, Split
 from engine.errors import DataError
@@ -133,7 +132,7 @@ def _online(name: str, data: DataArgs) -> DatasetSpec:
 
 
 def _online_origin() -> Origin:
-    if not env.use_modelscope_hub():
+    if not prefers_modelscope():
         return "hf"
     if missing := modelscope_missing():
         raise DataError(f"USE_MODELSCOPE_HUB=1: {missing}")
