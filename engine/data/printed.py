@@ -172,7 +172,8 @@ def print_stats(found: Mapping[str, Any]) -> int:
     print(f"{'length':<16}{shares}, longest {percentiles['max']:,}")
     print(f"{'cutoff_len':<16}{found['cutoff_len']:,}; {found['over_cutoff']:,} rows are longer")
     if found["packed_rows"]:
-        print(f"{'packing':<16}{found['packed_rows']:,} rows, {found['packing_fill']:.1%} full")
+        would = "" if found["packing"] else "would make "
+        print(f"{'packing':<16}{would}{found['packed_rows']:,} rows, {found['packing_fill']:.1%} full")
     if found["steps"]:
         steps = found["steps"]
         about = "about " if steps["estimated"] else ""

@@ -214,8 +214,8 @@ def _learnt(batch: TokenBatch) -> list[int]:
 def _lengths(view: View, account: Account, *, scale: float | None) -> dict[str, Any]:
     """Everything that needs token counts. scale: rows in all for each one looked at, None if unknown."""
     names = (
-        "truncated", "tokens", "learnt_share", "histogram", "percentiles", "over_cutoff", "packed_rows",
-        "packing_fill", "steps",
+        "truncated", "tokens", "learnt_share", "histogram", "percentiles", "over_cutoff", "packing",
+        "packed_rows", "packing_fill", "steps",
     )  # fmt: skip
     if not account.whole:
         return dict.fromkeys(names)
@@ -235,6 +235,7 @@ def _lengths(view: View, account: Account, *, scale: float | None) -> dict[str, 
             "max": int(sizes.max()),
         },
         "over_cutoff": int((sizes > data.cutoff_len).sum()),
+        "packing": packs,
         "packed_rows": num_packed,
         "packing_fill": round(fill, 4) if fill is not None else None,
         "steps": estimate_steps(view, num_packed if packs else account.used, scale),

@@ -23,3 +23,12 @@ def bench(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> Bench:
     made = Bench(tmp_path, tokenizer)
     made.add("rows", alpaca(20))
     return made
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A folder that holds that tokenizer and the little that tells a model from any folder."""
+    where = tmp_path_factory.mktemp("models") / "tokenizer"
+    tokenizer.save_pretrained(where)
+    (where / "config.json").write_text('{"model_type": "qwen3"}')
+    return where

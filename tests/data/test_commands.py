@@ -19,7 +19,6 @@ import pytest
 from engine.cli import main as tunesmith
 from engine.data.commands import main
 from tests.data.support import alpaca, write_dataset
-from tests.data.test_preview import model  # noqa: F401  a fixture
 
 COMMAND = [sys.executable, "-P", "-m", "engine.cli", "data"]
 CONVERSATION = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}
@@ -76,8 +75,8 @@ def test_list(here: Path, said: Any) -> None:
     assert said("list", "nothing such")[1] == "No datasets.\n"
 
 
-def test_preview_marks_what_is_learnt(here: Path, said: Any, model: Path) -> None:  # noqa: F811
-    code, out, _ = said("preview", "rows", "--count", "1", "--model_name_or_path", str(model))
+def test_preview_marks_what_is_learnt(here: Path, said: Any, model_folder: Path) -> None:
+    code, out, _ = said("preview", "rows", "--count", "1", "--model_name_or_path", str(model_folder))
     assert code == 0 and out.splitlines() == [
         "data/rows.json, row 1  28 tokens, 7 learnt",
         "        <|im_start|>user⏎",
@@ -101,12 +100,12 @@ def test_preview_of_a_file_that_is_not_registered(here: Path, said: Any) -> None
     assert code == 0 and "new.csv, row 2" in out and "learn   Me.<|im_end|>" in out
 
 
-def test_preview_of_tokens_and_packs(here: Path, said: Any, model: Path) -> None:  # noqa: F811
+def test_preview_of_tokens_and_packs(here: Path, said: Any, model_folder: Path) -> None:
     words = (
         "rows",
         "--tokens",
         "--model_name_or_path",
-        str(model),
+        str(model_folder),
         "--packing",
         "true",
         "--cutoff_len",
@@ -133,12 +132,12 @@ def test_check_ends_with_two_where_rows_are_bad(here: Path, said: Any) -> None:
     assert code == 2 and json.loads(out)["counts"]["bad"] == 30
 
 
-def test_stats(here: Path, said: Any, model: Path) -> None:  # noqa: F811
-    code, out, _ = said("stats", "rows", "--model_name_or_path", str(model), "--cutoff_len", "30")
+def test_stats(here: Path, said: Any, model_folder: Path) -> None:
+    code, out, _ = said("stats", "rows", "--model_name_or_path", str(model_folder), "--cutoff_len", "30")
     assert code == 0 and re.search(r"^rows +8 read, 8 used$", out, re.MULTILINE)
     assert re.search(r"^length +50 % up to \d+, ", out, re.MULTILINE) and "cutoff_len  ---" in out
     assert "give --model_name_or_path" in said("stats", "rows")[1]
-    given = ("stats", "rows", "--json", "--sample", "3", "--model_name_or_path", str(model))
+    given = ("stats", "rows", "--json", "--sample", "3", "--model_name_or_path", str(model_folder))
     assert json.loads(said(*given)[1])["of"] == 8
 
 
@@ -181,8 +180,8 @@ def test_render_takes_the_rules_of_thinking(said: Any, thinking: str, learnt: st
     assert next(span["text"] for span in spans if span["learn"]).startswith(learnt)
 
 
-def test_render_with_a_tokenizer_has_ids(said: Any, model: Path, tokenizer: Any) -> None:  # noqa: F811
-    words = ("render", "--template", "chatml", "--tokenizer", str(model), "--json")
+def test_render_with_a_tokenizer_has_ids(said: Any, model_folder: Path, tokenizer: Any) -> None:
+    words = ("render", "--template", "chatml", "--tokenizer", str(model_folder), "--json")
     spans = json.loads(said(*words, stdin=CONVERSATION)[1])
     assert [tokenizer.decode(span["ids"]) for span in spans] == [span["text"] for span in spans]
 

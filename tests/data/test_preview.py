@@ -25,15 +25,6 @@ LONG = [
 ]
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
-    """A folder that holds a tokenizer and the little that tells a model from any folder."""
-    where = tmp_path_factory.mktemp("models") / "tokenizer"
-    tokenizer.save_pretrained(where)
-    (where / "config.json").write_text('{"model_type": "qwen3"}')
-    return where
-
-
 def view_of(folder: Path, model: Path | None, **given: Any) -> View:
     if model is not None:
         given["model_name_or_path"] = str(model)
@@ -48,12 +39,12 @@ def trained_rows(view: View, tokenizer: Any, cache: Path, stage: str = "sft") ->
 @pytest.mark.parametrize("mask_history", [False, True])
 @pytest.mark.parametrize("template", [None, "qwen3", "llama2"])
 def test_kept_tokens_are_the_trainers(
-    tmp_path: Path, tokenizer: Any, model: Path, mask_history: bool, template: str | None
+    tmp_path: Path, tokenizer: Any, model_folder: Path, mask_history: bool, template: str | None
 ) -> None:
     folder = tmp_path / "data"
     columns = {"prompt": "instruction", "history": "history"}
     write_dataset(folder, "rows", [*LONG, *alpaca(3)], columns=columns)
-    view = view_of(folder, model, cutoff_len=60, mask_history=mask_history, template=template)
+    view = view_of(folder, model_folder, cutoff_len=60, mask_history=mask_history, template=template)
     shown = preview(view, count=10)["rows"]
     for row, used in zip(shown, trained_rows(view, tokenizer, tmp_path / "cache"), strict=True):
         kept = [token for token in row["tokens"] if not token.get("cut")]
@@ -66,18 +57,18 @@ def test_kept_tokens_are_the_trainers(
     assert all(row["tokens"][row["cut_at"]]["cut"] for row in shown if row["truncated"])
 
 
-def test_packs_are_the_trainers(tmp_path: Path, tokenizer: Any, model: Path) -> None:
+def test_packs_are_the_trainers(tmp_path: Path, tokenizer: Any, model_folder: Path) -> None:
     write_dataset(tmp_path / "data", "rows", alpaca(12))
-    view = view_of(tmp_path / "data", model, cutoff_len=100, packing=True)
+    view = view_of(tmp_path / "data", model_folder, cutoff_len=100, packing=True)
     shown = preview(view, count=12)
     sizes = [[shown["rows"][member]["kept"] for member in members] for members in shown["packs"]]
     train = trained_rows(view, tokenizer, tmp_path / "cache")
     assert sizes == [row["lengths"] for row in train] and len(sizes) < 12
 
 
-def test_text_is_cut_into_the_trainers_blocks(tmp_path: Path, tokenizer: Any, model: Path) -> None:
+def test_text_is_cut_into_the_trainers_blocks(tmp_path: Path, tokenizer: Any, model_folder: Path) -> None:
     write_dataset(tmp_path / "data", "rows", "Say the sum.\n" * 5, suffix=".txt", formatting="text")
-    view = view_of(tmp_path / "data", model, cutoff_len=16)
+    view = view_of(tmp_path / "data", model_folder, cutoff_len=16)
     rows = preview(view, count=9)["rows"]
     ids = [token["id"] for row in rows for token in row["tokens"]]
     blocks = trained_rows(view, tokenizer, tmp_path / "cache", stage="pt")
@@ -89,10 +80,10 @@ def test_text_is_cut_into_the_trainers_blocks(tmp_path: Path, tokenizer: Any, mo
     assert starts == list(range(0, before, 16)) and all(token["learn"] for token in rows[0]["tokens"])
 
 
-def test_pairs_show_both_answers(tmp_path: Path, model: Path) -> None:
+def test_pairs_show_both_answers(tmp_path: Path, model_folder: Path) -> None:
     rows = [{"instruction": "Sum?", "chosen": "five", "rejected": "six"}]
     write_dataset(tmp_path / "data", "rows", rows, ranking=True)
-    (row,) = preview(view_of(tmp_path / "data", model))["rows"]
+    (row,) = preview(view_of(tmp_path / "data", model_folder))["rows"]
     learnt = [
         "".join(token["text"] for token in side["tokens"] if token["learn"])
         for side in (row, row["rejected"])
@@ -100,16 +91,16 @@ def test_pairs_show_both_answers(tmp_path: Path, model: Path) -> None:
     assert row["kind"] == "pair" and learnt == ["five<|im_end|>", "six<|im_end|>"]
 
 
-def test_labels_and_prompts(tmp_path: Path, model: Path) -> None:
+def test_labels_and_prompts(tmp_path: Path, model_folder: Path) -> None:
     folder = tmp_path / "data"
     labelled = [{"instruction": "Sum?", "output": "five", "label": False}]
     write_dataset(
         folder, "rows", labelled, columns={"prompt": "instruction", "response": "output", "kto_tag": "label"}
     )
-    (row,) = preview(view_of(folder, model))["rows"]
+    (row,) = preview(view_of(folder, model_folder))["rows"]
     assert row["kind"] == "label" and row["desirable"] is False and any(t["learn"] for t in row["tokens"])
     write_dataset(folder, "rows", labelled, columns={"prompt": "instruction", "response": None})
-    (row,) = preview(view_of(folder, model))["rows"]
+    (row,) = preview(view_of(folder, model_folder))["rows"]
     assert row["kind"] == "prompt" and not any(token["learn"] for token in row["tokens"])
     assert row["spans"][0]["text"].endswith("<|im_start|>assistant\n")
 
@@ -125,14 +116,14 @@ def test_tools_are_shown(tmp_path: Path) -> None:
     assert shown["tools"][0]["function"]["name"] == "walk" and "walk" in shown["spans"][0]["text"]
 
 
-def test_bad_rows_stay_in_their_place(tmp_path: Path, model: Path) -> None:
+def test_bad_rows_stay_in_their_place(tmp_path: Path, model_folder: Path) -> None:
     rows = [*alpaca(1), {"instruction": "x", "output": ""}, 7, *alpaca(1)]
     write_dataset(tmp_path / "data", "rows", rows)
-    shown = preview(view_of(tmp_path / "data", model), count=10)["rows"]
+    shown = preview(view_of(tmp_path / "data", model_folder), count=10)["rows"]
     assert [bool(row["problem"]) for row in shown] == [False, True, True, False]
     assert shown[1]["problem"].startswith("is empty") and shown[1]["column"] == "output"
     assert [
-        row["number"] for row in preview(view_of(tmp_path / "data", model), start=1, count=2)["rows"]
+        row["number"] for row in preview(view_of(tmp_path / "data", model_folder), start=1, count=2)["rows"]
     ] == [2, 3]
 
 
@@ -145,12 +136,12 @@ def test_without_a_tokenizer_there_are_spans_alone(tmp_path: Path) -> None:
     assert bare["spans"] == [{"text": "Say 0", "learn": False}, {"text": "It is 0.", "learn": True}]
 
 
-def test_text_that_spells_a_control_token_is_told(tmp_path: Path, tokenizer: Any, model: Path) -> None:
+def test_text_that_spells_a_control_token_is_told(tmp_path: Path, tokenizer: Any, model_folder: Path) -> None:
     rows = [{"instruction": "x<|im_end|>", "output": "five"}]
     write_dataset(tmp_path / "data", "rows", rows)
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    (row,) = preview(view_of(tmp_path / "data", model))["rows"]
-    (forged,) = preview(view_of(tmp_path / "data", model, allow_control_tokens=True))["rows"]
+    (row,) = preview(view_of(tmp_path / "data", model_folder))["rows"]
+    (forged,) = preview(view_of(tmp_path / "data", model_folder, allow_control_tokens=True))["rows"]
     assert row["guarded"] and [token["id"] for token in row["tokens"]].count(end) == 2
     assert not forged["guarded"] and [token["id"] for token in forged["tokens"]].count(end) == 3
 
@@ -183,9 +174,9 @@ def test_an_answer_cut_off_in_the_middle_of_a_character(tokenizer: Any) -> None:
     assert token_texts(ids[:-1], tokenizer)[-1][0] == "\ufffd"
 
 
-def test_of_a_huge_row_the_beginning_is_shown(tmp_path: Path, model: Path) -> None:
+def test_of_a_huge_row_the_beginning_is_shown(tmp_path: Path, model_folder: Path) -> None:
     write_dataset(tmp_path / "data", "rows", [{"instruction": "Say it.", "output": "five " * 60_000}])
-    (row,) = preview(view_of(tmp_path / "data", model, cutoff_len=100))["rows"]
+    (row,) = preview(view_of(tmp_path / "data", model_folder, cutoff_len=100))["rows"]
     assert len(row["tokens"]) == 10_000 and row["hidden_tokens"] == row["length"] - 10_000 > 0
     assert row["kept"] == 100 and row["learnt"] > 50 and row["truncated"]
     assert sum(len(span["text"]) for span in row["spans"]) == 200_000 and row["hidden_text"] > 100_000

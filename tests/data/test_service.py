@@ -14,7 +14,6 @@ import pytest
 from engine.data.service import OPS, answer
 from engine.data.stats import histogram
 from tests.data.support import alpaca, write_dataset
-from tests.data.test_preview import model  # noqa: F401  a fixture
 from tests.templates.tool_cases import TOOL
 
 EXAMPLES = json.loads((Path(__file__).parents[1] / "templates" / "template_examples.json").read_text())
@@ -81,9 +80,11 @@ def test_check_counts_every_bad_row_and_shows_the_first(folder: Path) -> None:
     assert ask("check", dataset_dir=str(folder), dataset="rows")["ok"] is True
 
 
-def test_check_finds_what_only_the_tokenizer_shows(folder: Path, model: Path) -> None:  # noqa: F811
+def test_check_finds_what_only_the_tokenizer_shows(folder: Path, model_folder: Path) -> None:
     write_dataset(folder, "long", [*alpaca(1), {"instruction": "Say it. " * 300, "output": "five"}])
-    told = ask("check", dataset_dir=str(folder), dataset="long", model_name_or_path=str(model), cutoff_len=8)
+    told = ask(
+        "check", dataset_dir=str(folder), dataset="long", model_name_or_path=str(model_folder), cutoff_len=8
+    )
     assert told["counts"]["truncated"] + told["counts"]["bad"] == 2
 
 
@@ -93,11 +94,11 @@ def test_check_takes_evaluation_sets_too(folder: Path) -> None:
     assert told["counts"]["read"] == 31 and told["counts"]["bad"] == 1
 
 
-def test_stats_agree_with_the_rows(folder: Path, model: Path) -> None:  # noqa: F811
+def test_stats_agree_with_the_rows(folder: Path, model_folder: Path) -> None:
     given = {
         "dataset_dir": str(folder),
         "dataset": "rows",
-        "model_name_or_path": str(model),
+        "model_name_or_path": str(model_folder),
         "cutoff_len": 40,
     }
     told = ask("stats", **given, packing=True, per_device_train_batch_size=2, num_train_epochs=2)
@@ -120,8 +121,8 @@ def test_stats_agree_with_the_rows(folder: Path, model: Path) -> None:  # noqa: 
     }
 
 
-def test_stats_of_a_sample(folder: Path, model: Path) -> None:  # noqa: F811
-    given = {"dataset_dir": str(folder), "dataset": "rows", "model_name_or_path": str(model)}
+def test_stats_of_a_sample(folder: Path, model_folder: Path) -> None:
+    given = {"dataset_dir": str(folder), "dataset": "rows", "model_name_or_path": str(model_folder)}
     told = ask("stats", **given, sample=10, per_device_train_batch_size=1, num_train_epochs=1, val_size=5)
     assert told["read"] == told["sample"] == 10 and told["of"] == 30
     assert told["steps"]["total"] == 25 and told["steps"]["estimated"] is True
@@ -133,8 +134,8 @@ def test_stats_without_a_tokenizer(folder: Path) -> None:
     assert told["used"] == 30 and told["tokens"] is None and told["histogram"] is None
 
 
-def test_stats_take_what_training_takes(folder: Path, model: Path) -> None:  # noqa: F811
-    given = {"dataset_dir": str(folder), "dataset": "rows", "model_name_or_path": str(model)}
+def test_stats_take_what_training_takes(folder: Path, model_folder: Path) -> None:
+    given = {"dataset_dir": str(folder), "dataset": "rows", "model_name_or_path": str(model_folder)}
     assert ask("stats", **given, max_samples=7)["read"] == 7
 
 
@@ -159,7 +160,7 @@ def test_map_shows_a_mapping_before_it_is_registered(tmp_path: Path) -> None:
     assert wrong["field"] == "columns.response" and 'no column "z"' in wrong["error"]
 
 
-def test_upload_detect_map_preview_register_train_names(tmp_path: Path, model: Path) -> None:  # noqa: F811
+def test_upload_detect_map_preview_register_train_names(tmp_path: Path, model_folder: Path) -> None:
     """The way of the Data page, op by op."""
     (tmp_path / "data").mkdir()
     source = tmp_path / "my rows.csv"
@@ -167,7 +168,7 @@ def test_upload_detect_map_preview_register_train_names(tmp_path: Path, model: P
     found = ask("detect", path=str(source), dataset_dir=str(tmp_path / "data"))
     given = {"path": str(source), "entry": found["entry"]}
     assert len(ask("map", **given)["examples"]) == 2
-    before = ask("preview", **given, model_name_or_path=str(model))["rows"]
+    before = ask("preview", **given, model_name_or_path=str(model_folder))["rows"]
     done = ask(
         "register",
         dataset_dir=str(tmp_path / "data"),
@@ -180,7 +181,7 @@ def test_upload_detect_map_preview_register_train_names(tmp_path: Path, model: P
         "preview",
         dataset_dir=str(tmp_path / "data"),
         dataset=found["name"],
-        model_name_or_path=str(model),
+        model_name_or_path=str(model_folder),
     )["rows"]
     assert [row["tokens"] for row in after] == [row["tokens"] for row in before] and before[0]["tokens"]
 
@@ -303,13 +304,13 @@ def test_render_of_an_open_question_is_the_prompt() -> None:
     ]
 
 
-def test_render_with_ids(model: Path, tokenizer: Any) -> None:  # noqa: F811
+def test_render_with_ids(model_folder: Path, tokenizer: Any) -> None:
     conversation = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "你好"}]}
-    spans = ask("render", conversation=conversation, model_name_or_path=str(model))["spans"]
+    spans = ask("render", conversation=conversation, model_name_or_path=str(model_folder))["spans"]
     assert [tokenizer.decode(span["ids"]) for span in spans] == [span["text"] for span in spans]
     assert [span["text"] for span in spans if span["learn"]] == ["你好<|im_end|>"]
     open_end = {"messages": conversation["messages"][:1]}
-    (asked,) = ask("render", conversation=open_end, model_name_or_path=str(model))["spans"]
+    (asked,) = ask("render", conversation=open_end, model_name_or_path=str(model_folder))["spans"]
     assert tokenizer.decode(asked["ids"]) == asked["text"] and not asked["learn"]
 
 
