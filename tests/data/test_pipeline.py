@@ -293,3 +293,68 @@ def test_cache_that_cannot_be_written(bench: Bench) -> None:
     bench.cache.write_text("a file where the folder should be")
     with pytest.raises(DataError, match=r"the folder .*/cache/tokens cannot be written: Not a directory"):
         bench.load()
+
+
+def test_texts_become_blocks_with_an_end_token_each(bench: Bench) -> None:
+    texts = [f"text number {i} " * (i % 4 + 1) + "<|im_end|>" * (i == 3) for i in range(30)]
+    bench.add("texts", [{"text": text} for text in texts], formatting="text")
+    prepared = bench.load(dataset=("texts",), stage="pt", cutoff_len=32, mask_history=True)
+    rows = rows_of(prepared)
+    ids = [token for row in rows for token in row["input_ids"]]
+    end = bench.tokenizer.eos_token_id
+    spelt = bench.tokenizer.backend_tokenizer
+    spelt.encode_special_tokens = True
+    try:
+        alone = [spelt.encode(text, add_special_tokens=False).ids for text in texts]
+    finally:
+        spelt.encode_special_tokens = False
+    assert ids == [token for text in alone for token in (*text, end)], "a spelt end token ends nothing"
+    assert all(row["labels"] == row["input_ids"] for row in rows)
+    assert [len(row["input_ids"]) for row in rows[:-1]] == [32] * (len(rows) - 1)
+    assert prepared.report.packed_rows == len(rows)
+    assert prepared.report.datasets[0].truncated == 0
+    held = bench.load(dataset=("texts",), stage="pt", cutoff_len=32, val_size=5)
+    together = rows_of(held) + list(held.evals["eval"])
+    assert sorted(t for row in together for t in row["input_ids"]) == sorted(ids)
+
+
+def test_conversations_are_texts_to_pretraining(bench: Bench) -> None:
+    prepared = bench.load(stage="pt", max_samples=2, cutoff_len=4096)
+    (row,) = rows_of(prepared)
+    assert bench.tokenizer.decode(row["input_ids"]) == (
+        "Say 0\nIt is 0.<|im_end|>Say 1 please\nIt is 1.It is 1.<|im_end|>"
+    )
+
+
+def test_mixing_by_shares(bench: Bench) -> None:
+    bench.add("other", alpaca(40, start=100))
+    settings: dict[str, Any] = {"dataset": ("rows", "other"), "mix_strategy": "interleave_over"}
+    rows = rows_of(bench.load(**settings, interleave_probs=("0.5", "0.5")))
+    kinds = {tuple(row["input_ids"]) for row in rows}
+    assert len(kinds) == 60, "every row is used"
+    assert 70 < len(rows) < 130, "and the smaller set comes again"
+    again = rows_of(bench.load(**settings, interleave_probs=("0.5", "0.5")))
+    assert again == rows
+    assert rows_of(bench.load(seed=7, **settings, interleave_probs=("0.5", "0.5"))) != rows
+    once = rows_of(bench.load(dataset=("rows", "other"), mix_strategy="interleave_once"))
+    assert len(once) == 60 and once != rows_of(bench.load(dataset=("rows", "other")))
+
+
+def test_each_eval_dataset_has_a_table(bench: Bench) -> None:
+    bench.add("other", alpaca(5, start=50))
+    names = ("other", "rows")
+    each = bench.load(eval_dataset=names, eval_on_each_dataset=True)
+    assert {name: len(table) for name, table in each.evals.items()} == {"other": 5, "rows": 20}
+    assert each.report.to_json()["eval_rows"] == 25
+    assert {name: len(table) for name, table in bench.load(eval_dataset=names).evals.items()} == {"eval": 25}
+
+
+def test_rows_with_media_are_left_out_with_what_to_do(bench: Bench) -> None:
+    rows = [*alpaca(3), {"instruction": "<image>What?", "output": "A cat.", "pictures": ["cat.png"]}]
+    bench.add("seen", rows, columns={"images": "pictures"})
+    prepared = bench.load(dataset=("seen",), max_bad_rows=1)
+    account = prepared.report.datasets[0]
+    assert (account.used, account.problems[0].row) == (3, 4)
+    (reason,) = account.dropped
+    assert "holds images, which a text model cannot read" in reason
+    assert "take the images column out of dataset_info.json" in reason
