@@ -37,6 +37,9 @@ CACHE_VERSION = 3
 # Below this, workers cost more than they save; the tokenizer has threads of its own.
 _WORTH_WORKERS_BYTES = 16 << 20
 _MAX_WORKERS = 8
+# Rows that are looked at for their size, and how much of raw rows a batch may hold, however long they are.
+_SAMPLED_ROWS = 100
+_BATCH_BYTES = 8 << 20
 Progress = Callable[[str, int, int], None]
 
 
@@ -109,13 +112,15 @@ def tokenize_rows(
 
     streaming: too many bad rows are told as they come, since nobody may ever see the end.
     """
-    batches = batched(rows, setting.data.preprocessing_batch_size)
-    first = next(batches, [])
-    total = _estimate_rows(sources, first)
+    rows = iter(rows)
+    first = list(itertools.islice(rows, _SAMPLED_ROWS))
+    mean = sum(_written_size(row) for _, _, row in first) / max(len(first), 1)
+    total = _estimate_rows(sources, len(first), mean)
     setting.progress("tokenizing", 0, total)
-    num_workers = choose_workers(setting.data, sources) if len(first) < total else 1
+    batch_size = min(setting.data.preprocessing_batch_size, max(1, int(_BATCH_BYTES / max(mean, 1))))
+    num_workers = choose_workers(setting.data, sources) if batch_size < total else 1
     prepare = Preparer(spec, setting.chat, setting.data, stage=setting.stage)
-    work = itertools.chain([first], batches) if first else ()
+    work = batched(itertools.chain(first, rows), batch_size)
     with closing(ordered_map(prepare, work, num_workers=num_workers)) as results:
         for tokens in results:
             base = account.read
@@ -242,13 +247,12 @@ def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def _estimate_rows(sources: Sequence[Source], first: Sequence[RawRow]) -> int:
-    """Rows in all, told from the size of the first ones; columnar files say it themselves."""
+def _estimate_rows(sources: Sequence[Source], at_least: int, mean: float) -> int:
+    """Rows in all, told from the mean size of the first ones; columnar files say it themselves."""
     if all(source.path.suffix in (".parquet", ".arrow") for source in sources):
-        return max(len(first), count_rows(sources))
+        return max(at_least, count_rows(sources))
     size = sum(source.path.stat().st_size for source in sources)
-    sample = [_written_size(row) for _, _, row in first[:100]]
-    return max(len(first), round(size * len(sample) / max(sum(sample), 1)))
+    return max(at_least, round(size / mean) if mean else 0)
 
 
 def _written_size(row: Any) -> int:

@@ -9,7 +9,7 @@ Try: tunesmith data preview identity --model_name_or_path data/tiny-qwen3
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
@@ -24,6 +24,7 @@ from engine.templates.base import Rendered, Turn
 from engine.templates.guard import Guard
 
 IGNORE = -100
+_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ class Encoder:
 
     def __call__(self, rendered: Sequence[Rendered]) -> TokenBatch:
         """A row may come out with nothing learnt."""
+        parts = list(_by_size([len(row.text) for row in rendered]))
+        if len(parts) > 1:
+            return _joined([self._encode_rows(rendered[part.start : part.stop]) for part in parts], parts)
+        return self._encode_rows(rendered)
+
+    def _encode_rows(self, rendered: Sequence[Rendered]) -> TokenBatch:
         pieces = self._split(rendered)
         encodings = self._encode(pieces)
         counts = np.fromiter(map(len, encodings), np.int64, len(encodings))
@@ -231,6 +238,29 @@ def encode(
         counts_bytes=False,
     )
     return encoder(rendered)
+
+
+def _by_size(sizes: Sequence[int]) -> Iterator[range]:
+    """Rows in groups of about _AT_ONCE characters: the tokenizer holds fifty times as much of them."""
+    start, held = 0, 0
+    for number, size in enumerate(sizes):
+        if held and held + size > _AT_ONCE:
+            yield range(start, number)
+            start, held = number, 0
+        held += size
+    yield range(start, len(sizes))
+
+
+def _joined(batches: Sequence[TokenBatch], parts: Sequence[range]) -> TokenBatch:
+    arrays = ("ids", "learn", "lengths", "truncated", "guarded", "lost")
+    kept = {
+        row + part.start: windows
+        for batch, part in zip(batches, parts, strict=True)
+        for row, windows in batch.kept.items()
+    }
+    return TokenBatch(
+        **{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in arrays}, kept=kept
+    )
 
 
 def _backend(tokenizer: Any) -> Any:

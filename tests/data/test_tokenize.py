@@ -266,3 +266,16 @@ def test_kept_windows_are_what_is_left_of_a_cut_row(tokenizer: Any) -> None:
 def test_a_tokenizer_without_a_fast_backend_is_refused() -> None:
     with pytest.raises(DataError, match="object cannot be used for training"):
         encode([], object(), cutoff_len=8, mask_history=False, train_on_prompt=False)
+
+
+def test_long_texts_are_encoded_in_groups(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held at once is bounded; the result is that of one go."""
+    examples = [conversation("Hi", "word " * count) for count in (3, 90, 2, 1, 200, 4)]
+    rendered = [row for row in render(examples, load_chat(tokenizer)) if isinstance(row, Rendered)]
+    encoder = Encoder(tokenizer, cutoff_len=60, mask_history=False, train_on_prompt=False)
+    whole = encoder(rendered)
+    monkeypatch.setattr("engine.data.tokenize._AT_ONCE", 150)
+    parts = encoder(rendered)
+    assert [parts.row(n) for n in range(6)] == [whole.row(n) for n in range(6)]
+    assert parts.kept == whole.kept and parts.kept.keys() == {1, 4}
+    assert parts.lost.tolist() == whole.lost.tolist()
