@@ -8,7 +8,9 @@ Try: python -m engine.templates.native data/tiny-qwen3
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +19,8 @@ from engine.templates.base import Turn
 
 Message = Mapping[str, Any]
 Spans = list[tuple[int, int]]
-CLOSING_THOUGHT = "</think>"
+NAME_MARK = re.compile(r"Nq\d+c\d+x7Zm")
+OPENING_THOUGHT, CLOSING_THOUGHT = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,18 @@ class Shape:
     added: str = ""
     touchy: bool = False
 
+    def for_names(self, messages: Sequence[Message]) -> Shape:
+        """The shape of these messages, where the words around results name the calls they answer."""
+        if not any(NAME_MARK.search(piece) for piece in self.pieces):
+            return self
+        names = {
+            f"Nq{number}c{index}x7Zm": call["function"]["name"]
+            for number, message in enumerate(messages)
+            for index, call in enumerate(message.get("tool_calls") or ())
+        }
+        pieces = (NAME_MARK.sub(lambda mark: names[mark.group()], piece) for piece in self.pieces)
+        return dataclasses.replace(self, pieces=tuple(pieces))
+
     def arrange(self, messages: Sequence[Message]) -> Sequence[Message]:
         """The messages in the order of the text."""
         return [messages[number] for number in self.order]
@@ -57,12 +72,16 @@ class Shape:
 def kind_of(message: Message) -> str:
     """Messages of one kind are written alike: the role, and for more than plain words what else there is."""
     role: str = message["role"]
-    if len(message) == 2:
+    if role != "assistant":
         return role
+    content = message["content"]
+    inline = " inline" if CLOSING_THOUGHT in content else ""
+    if len(message) == 2:
+        return role + inline
     calls, thought = message.get("tool_calls") or (), message.get("reasoning_content")
     if not calls and not thought:
-        return role
-    return f"{role} {len(calls)}{' thinks' if thought else ''}{' speaks' if message['content'] else ''}"
+        return role + inline
+    return f"{role} {len(calls)}{' thinks' if thought else ''}{' speaks' if content else ''}{inline}"
 
 
 def with_marks(messages: Sequence[Message], *, arguments: Mapping[str, Any] | None = None) -> list[Message]:
@@ -72,6 +91,9 @@ def with_marks(messages: Sequence[Message], *, arguments: Mapping[str, Any] | No
     marked: list[Message] = []
     for number, message in enumerate(messages):
         copy: dict[str, Any] = {**message, "content": f"Mq{number}x7Zm"}
+        if message["role"] == "assistant" and CLOSING_THOUGHT in message["content"]:
+            opening = f"{OPENING_THOUGHT}\n" if OPENING_THOUGHT in message["content"] else ""
+            copy["content"] = f"{opening}Iq{number}x7Zm\n{CLOSING_THOUGHT}\n\n{copy['content']}"
         if message.get("reasoning_content"):
             copy["reasoning_content"] = f"Tq{number}x7Zm"
         calls = message.get("tool_calls") or ()
@@ -114,16 +136,16 @@ def _extent(message: Message, number: int, text: str) -> tuple[int, int] | None:
     marks = [content] if message["content"] else []
     if text.count(content) != 1 and not calls:
         return None
-    if message.get("reasoning_content"):
-        marks.append(f"Tq{number}x7Zm")
+    marks += [f"{kind}q{number}x7Zm" for kind in "TI"]
     for index in range(len(calls)):
         if f"Nq{number}c{index}x7Zm" not in text:
             return None
         marks += [f"{kind}q{number}c{index}x7Zm" for kind in "NKV"]
     found = [mark for mark in marks if mark in text]
-    if any(text.count(mark) > 1 for mark in found if mark[0] in "MT"):
+    if any(text.count(mark) > 1 for mark in found if mark[0] in "MTI"):
         return None
-    return min(text.find(mark) for mark in found), max(text.rfind(mark) + len(mark) for mark in found)
+    # The first time each: headers of results may name the call once more.
+    return min(text.find(mark) for mark in found), max(text.find(mark) + len(mark) for mark in found)
 
 
 def align(messages: Sequence[Message], text: str, shape: Shape) -> Spans | None:
@@ -191,13 +213,13 @@ def _candidates(
     if message.get("tool_calls"):
         yield from _calling(message, text, after, position)
         return
-    thinks = CLOSING_THOUGHT in content if len(message) == 2 else bool(message.get("reasoning_content"))
-    begin = position + len(shape.extra(number))
-    if text.startswith(shape.extra(number), position) and not message.get("reasoning_content"):
-        for form in _forms(message):
-            if text.startswith(form, begin) and text.startswith(after, begin + len(form)):
-                yield begin, begin + len(form)
-    if message["role"] != "assistant" or not (thinks or CLOSING_THOUGHT in content):
+    thinks = CLOSING_THOUGHT in content or message.get("reasoning_content")
+    if message["role"] != "assistant" or not thinks:
+        begin = position + len(shape.extra(number))
+        if text.startswith(shape.extra(number), position):
+            for form in _forms(message):
+                if text.startswith(form, begin) and text.startswith(after, begin + len(form)):
+                    yield begin, begin + len(form)
         return
     # The template writes the thoughts its own way or drops them: the answer is whatever ends in the visible
     # words.
@@ -243,10 +265,18 @@ def holds_calls(message: Message, answer: str) -> bool:
         arguments = call["function"]["arguments"]
         arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
         for leaf in _texts(arguments):
-            forms = (leaf, json.dumps(leaf, ensure_ascii=False)[1:-1], json.dumps(leaf)[1:-1], leaf.strip())
-            if not any(form in answer for form in forms):
+            if not any(form in answer for form in _spellings(leaf)):
                 return False
     return True
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """How templates write a text among arguments: bare, trimmed, as JSON, as Python."""
+    yield text
+    yield text.strip()
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield json.dumps(text)[1:-1]
+    yield repr(text)[1:-1]
 
 
 def _texts(value: Any) -> Iterator[str]:

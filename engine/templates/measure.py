@@ -17,6 +17,7 @@ Apply = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], bool
 # Order of the messages in the text, and the words around them.
 Split = tuple[tuple[int, ...], list[str]]
 MOST_SHAPES = 4096
+QUESTION = {"role": "user", "content": "U"}
 
 
 class Measure:
@@ -42,6 +43,7 @@ class Measure:
         self._tails = {char for token in special for char in token[1:]}
         self._shapes: dict[Any, Shape | None] = {}
         self._headers: dict[Any, str | None] = {}
+        self._endings: dict[str, str] = {}
 
     def shape(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], *, anew: bool = False
@@ -81,17 +83,22 @@ class Measure:
                 continue
             last = number == len(messages) - 1
             prompt_part[place], rest = self._prompt_part(messages[:number], pieces[place], tools)
-            if not rest:
-                pass
-            elif self._insist and (not last or CLOSING_THOUGHT not in pieces[place][prompt_part[place] :]):
-                # Earlier answers stay as the template writes them: the model is shown them like that.
-                added = rest if last else ""
-            else:
+            if rest and not last:
+                self._note(
+                    f"the generation prompt ends with {rest!r}, which the tokenizer's chat template does not"
+                    " write before earlier answers; mask_history=true learns the last one only"
+                )
+            elif rest and self._insist and CLOSING_THOUGHT not in pieces[place][prompt_part[place] :]:
+                added = rest
+            elif rest:
                 self._note(
                     f"the generation prompt ends with {rest!r}, which trained answers do not begin with"
                 )
-            calls = bool(messages[number].get("tool_calls"))
-            stop_part[place] = (self._stop_of_calls if calls else self._stop_of)(pieces[place + 1], final)
+            behind = pieces[place + 1]
+            if calls := messages[number].get("tool_calls"):
+                stop_part[place] = self._stop_of_calls(behind, final, calls[:1])
+            else:
+                stop_part[place] = self._stop_of(behind, final)
         return Shape(order, tuple(pieces), prompt_part, stop_part, added, self._touchy(pieces))
 
     def _split(
@@ -137,10 +144,7 @@ class Measure:
             return len(piece), ""
         if piece.startswith(header):
             return len(header), ""
-        shared = next(
-            (i for i, (a, b) in enumerate(zip(header, piece, strict=False)) if a != b),
-            min(len(header), len(piece)),
-        )
+        shared = _common_start(header, piece)
         for whole in (header, piece):
             for token in self._added:
                 start = whole.rfind(token, 0, shared + len(token) - 1)
@@ -163,8 +167,7 @@ class Measure:
     def _final_words(self, messages: Sequence[Mapping[str, Any]], pieces: Sequence[str]) -> str:
         """What closes a plain answer at the end of a conversation, up to and with its stop token."""
         if messages[-1].get("tool_calls"):
-            plain = [{"role": "user", "content": "U"}, {"role": "assistant", "content": "A"}]
-            found = self._marked(plain, (), None, False)
+            found = self._marked((QUESTION, {"role": "assistant", "content": "A"}), (), None, False)
             pieces = found[1] if found else [""]
         stop = self._first_token(pieces[-1])
         return pieces[-1][: stop[1]] if stop else ""
@@ -175,16 +178,22 @@ class Measure:
             return len(final)
         return len(self._eos) if self._eos and piece.startswith(self._eos) else 0
 
-    def _stop_of_calls(self, piece: str, final: str) -> int:
-        """Calls have closing words of their own before the stop; some end with a stop of their own, or with
-        the token that hands over to the tool.
+    def _stop_of_calls(self, piece: str, final: str, call: Sequence[Any]) -> int:
+        """Calls have closing words of their own before the stop. Some end with another stop than answers do:
+        what the template writes at the end of a conversation that ends with a call; failing that, the token
+        that hands over to the tool.
         """
         token = self._first_token(final)
         word = final[token[0] :] if token else ""
         if word and word in piece:
             return piece.index(word) + len(word)
+        if "call" not in self._endings:
+            found = self._split((QUESTION, {"role": "assistant", "content": "", "tool_calls": call}), ())
+            self._endings["call"] = found[1][-1] if found else ""
+        shared = piece[: _common_start(piece, self._endings["call"])]
+        ends = [shared.rindex(token) + len(token) for token in self._special if token in shared]
         first = self._first_token(piece)
-        return first[1] if first else 0
+        return max(ends, default=first[1] if first else 0)
 
     def _first_token(self, text: str) -> tuple[int, int] | None:
         """Where the first control token of the text stands."""
@@ -204,8 +213,10 @@ def _key_of(tools: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(tools, sort_keys=True, default=str)
 
 
+def _common_start(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def _common_end(one: str, other: str) -> str:
-    size = 0
-    while size < min(len(one), len(other)) and one[-1 - size] == other[-1 - size]:
-        size += 1
-    return one[len(one) - size :]
+    return one[len(one) - _common_start(one[::-1], other[::-1]) :]

@@ -24,9 +24,17 @@ from engine.templates.base import (
     Turn,
 )
 from engine.templates.guard import Guard, Ranges
-from engine.templates.locate import CLOSING_THOUGHT, Shape, Spans, align, build_turns
+from engine.templates.locate import (
+    CLOSING_THOUGHT,
+    OPENING_THOUGHT,
+    Shape,
+    Spans,
+    align,
+    build_turns,
+    kind_of,
+)
 from engine.templates.measure import Measure
-from engine.templates.prepare import OPENING_THOUGHT, Takes, words_of
+from engine.templates.prepare import Takes, words_of
 from engine.templates.tools import ToolFormat, list_tool_formats, load_tool_format
 
 Messages = Sequence[Mapping[str, Any]]
@@ -122,6 +130,7 @@ class NativeTemplate:
             shape = self._measure.prompt_shape(messages, tools)
             plain: Spans = []
             if shape and shape.touchy:
+                shape = shape.for_names(messages)
                 asked = shape.arrange(messages)
                 plain = _plain(asked, align(asked, text, shape) or [])
             suspect = self._guard.suspects("\n".join(words_of([prepared])))
@@ -252,18 +261,24 @@ class NativeTemplate:
         rendered = Rendered(text, build_turns(shape, spans, len(text)), (), contents)
         if shape.added:
             rendered = _with_added(rendered, shape.added)
-        stop = shape.stop_part.get(len(conversation.messages) - 1)
-        return rendered if stop else self._with_stop(rendered)
+        final = len(conversation.messages) - 1
+        if shape.extra(final) or kind_of(conversation.messages[final]) != "assistant":
+            rendered = _with_cut(rendered)
+        return rendered if shape.stop_part.get(final) else self._with_stop(rendered)
 
     def _locate(self, conversation: Conversation, text: str) -> tuple[Shape | None, Spans | None]:
         messages, tools = conversation.messages, conversation.tools
-        shape = self._measure.shape(messages, tools)
+        calls = any("tool_calls" in message for message in messages)
+        shape = measured = self._measure.shape(messages, tools)
+        if shape and calls:
+            shape = shape.for_names(messages)
         spans = align(shape.arrange(messages), text, shape) if shape else None
         if shape and not spans:
             # A template that writes today's date changes its words at midnight: measure once more.
             anew = self._measure.shape(messages, tools, anew=True)
-            if anew and anew != shape:
-                return anew, align(anew.arrange(messages), text, anew)
+            if anew and anew != measured:
+                shape = anew.for_names(messages)
+                return shape, align(shape.arrange(messages), text, shape)
         return shape, spans
 
     def _spelt(
@@ -293,7 +308,7 @@ class NativeTemplate:
         *turns, last = rendered.turns
         end = len(rendered.text) + len(eos)
         last = dataclasses.replace(last, stop=end, end=end)
-        return Rendered(rendered.text + eos, (*turns, last), (), rendered.contents)
+        return dataclasses.replace(rendered, text=rendered.text + eos, turns=(*turns, last))
 
     def _note_losses(self, messages: Messages, text: str, spans: Spans) -> None:
         """Thoughts and words that the template does not write."""
@@ -353,6 +368,16 @@ def _with_added(rendered: Rendered, words: str) -> Rendered:
         (start, end) if end <= at else (start + size, end + size) for start, end in rendered.contents
     )
     return Rendered(rendered.text[:at] + words + rendered.text[at:], (*turns, turn), (), contents)
+
+
+def _with_cut(rendered: Rendered) -> Rendered:
+    """Where the template writes blanks on both sides of the last answer's border, they would be one token
+    that no prompt ends with: tokenisation restarts there.
+    """
+    at = rendered.turns[-1].answer if rendered.turns else 0
+    if not rendered.text[at - 1 : at].isspace() or not rendered.text[at : at + 1].isspace():
+        return rendered
+    return dataclasses.replace(rendered, cuts=(at,))
 
 
 def _map(change: Any, value: Any) -> Any:

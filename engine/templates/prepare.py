@@ -13,9 +13,7 @@ from typing import Any
 
 from engine.errors import DataError
 from engine.templates.base import Conversation
-from engine.templates.locate import CLOSING_THOUGHT
-
-OPENING_THOUGHT = "<think>"
+from engine.templates.locate import CLOSING_THOUGHT, OPENING_THOUGHT
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,131 @@
+"""Chat templates as models ship them, as far as TRL's package brings copies: rendered as apply_chat_template
+does, answers and calls learnt with a stop, results never, and prompts that training begins with.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trl
+from tokenizers import AddedToken
+
+from engine.data.tokenize import encode
+from engine.schema.data import TemplateArgs
+from engine.templates.base import Conversation, Rendered
+from engine.templates.chat import load_chat
+from tests.data.support import build_tokenizer
+from tests.templates.styles import answer, call, tool, user
+
+FOLDER = Path(trl.__file__).parent / "chat_templates"
+CONTROL = re.compile(
+    r"<[|｜][^|｜<>' ]+[|｜]?>|<[a-z_]+\|>|\[/?[A-Z_]+\]|\[gMASK\]|<sop>|<(?:start|end)_of_turn>"
+)
+STOPS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>", "<|end|>", "<｜end▁of▁sentence｜>")
+STOPS += ("<|END_OF_TURN_TOKEN|>",)
+# Stops that learnt texts may end with besides.
+OTHERS = (
+    "<|return|>",
+    "<|call|>",
+    "<|END_RESPONSE|>",
+    "<|observation|>",
+    "<|tool_response>",
+    "<|eot|>",
+    "</s>",
+)
+# Contents as lists of parts are what these take; they are for pictures.
+MEDIA = ("idefics3", "llava_next", "smolvlm")
+# The last answer's beginning differs from what the generation prompt writes; a note says so.
+NOTED = ("deepseek_r1_distill", "deepseekv3", "nemotron_3_5_lightning", "nemotron_3_nano", "nemotron_3_super")
+NOTED += ("nemotron_3_ultra",)
+NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja") if not path.stem.endswith("_training"))
+NAMES = [name for name in NAMES if name not in MEDIA]
+NOW: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "now",
+        "description": "The hour.",
+        "parameters": {"type": "object", "properties": {}},
+    },
+}
+PLAIN = (user("Hi"), answer("Hello"), user("Who?"), answer("Me"))
+CHAIN = (
+    user("W"),
+    answer("", call("now", zone="CET")),
+    tool("R12"),
+    answer("Noon."),
+    user("And?"),
+    answer("Ten."),
+)
+
+
+@functools.cache
+def tokenizer_of(name: str) -> Any:
+    source = (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
+    control = sorted(set(CONTROL.findall(source)) - {"<|think|>"})
+    eos = next((stop for stop in STOPS if stop in control), "</s>")
+    tokenizer = build_tokenizer(source, bos="<s>", eos=eos)
+    added = [AddedToken(token, special=True, normalized=False) for token in control]
+    tokenizer.add_tokens(added, special_tokens=True)
+    words = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+    tokenizer.add_tokens([AddedToken(word, special=False, normalized=False) for word in words])
+    return tokenizer
+
+
+def rendered_by(name: str, messages: Any, tools: Any, thinking: bool = True) -> Rendered | str:
+    chat = load_chat(tokenizer_of(name), TemplateArgs(enable_thinking=thinking))
+    (rendered,) = chat.render([Conversation(messages, tools)])
+    if isinstance(rendered, str):
+        return rendered
+    prompt = chat.prompt_ids(messages[:-1], tools)
+    batch = encode([rendered], chat.tokenizer, cutoff_len=100_000, mask_history=True, train_on_prompt=False)
+    ids, labels = batch.row(0)
+    noted = any("which trained answers do not begin with" in note for note in chat.notes)
+    assert noted == (name in NOTED and (thinking or name.startswith("deepseek")))
+    assert noted or (ids[: len(prompt)] == prompt and set(labels[: len(prompt)]) == {-100})
+    assert chat.tokenizer.decode(ids, clean_up_tokenization_spaces=False) == rendered.text
+    return rendered
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_turns(name: str, thinking: bool) -> None:
+    rendered = rendered_by(name, PLAIN, (), thinking)
+    assert isinstance(rendered, Rendered), rendered
+    first, last = (rendered.text[turn.answer : turn.stop] for turn in rendered.turns)
+    assert "Hello" in first
+    assert "Me" in last
+    assert last.endswith((*STOPS, *OTHERS))
+    if thinking:
+        switches = {"preserve_thinking": False, "clear_thinking": True}
+        text = tokenizer_of(name).apply_chat_template(list(PLAIN), tokenize=False, **switches)
+        assert rendered.text in (text, f"{text}{tokenizer_of(name).eos_token}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_calls_and_results(name: str) -> None:
+    rendered = rendered_by(name, CHAIN, (NOW,))
+    if isinstance(rendered, str):
+        # No tools, no calls, or none without ids and the like: refused, with the reason.
+        assert rendered.startswith("the tokenizer's chat template writes no tools") or name in (
+            "lfm2",
+            "muse_glimmer",
+        )
+        return
+    learnt = [rendered.text[turn.answer : turn.stop] for turn in rendered.turns]
+    assert len(learnt) == 3
+    assert "now" in learnt[0]
+    assert "CET" in learnt[0]
+    assert learnt[0].endswith((*STOPS, *OTHERS))
+    assert not any("R12" in text or text == "W" for text in learnt)
+    assert "Noon." in learnt[1]
+    assert "Ten." in learnt[2]
+
+
+def test_most_templates_take_tools() -> None:
+    taken = [name for name in NAMES if isinstance(rendered_by(name, CHAIN, (NOW,)), Rendered)]
+    assert len(taken) >= 25
+    assert {"gptoss", "glm4moe", "qwen3", "qwen3_5_think", "llama3_1", "gemma4_v5", "lfm2_2_5"} <= set(taken)
