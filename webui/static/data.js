@@ -72,12 +72,15 @@ class DataPage extends HTMLElement {
     this.adding ??= new AddDataset(
       (name) => {
         this.adding = null;
+        this.shown = "";
         toast(t("data.registered", { name }));
         this.#load(name);
       },
       () => {
         this.adding = null;
+        this.shown = "";
         this.#load();
+        this.list.add.focus();
       },
     );
     this.side.replaceChildren(this.adding.element);

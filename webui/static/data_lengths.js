@@ -64,19 +64,21 @@ export class Lengths {
   }
 }
 
-/** Bars of plain elements: one stop of the keyboard, arrow keys from bar to bar, each with its words. */
+/**
+ * Bars of plain elements: one stop of the keyboard, arrow keys from bar to bar, each with its words. `bins`: {from, to,
+ * rows}, both ends included.
+ */
 function histogram(bins, cutoff) {
   const most = Math.max(1, ...bins.map((bin) => bin.rows));
-  const from = bins[0]?.from ?? 0;
   const to = bins.at(-1)?.to ?? 1;
-  const words = (bin) => t("data.bin", { from: formatCount(bin.from), to: formatCount(Math.max(bin.from, bin.to - 1)), rows: formatCount(bin.rows) });
+  const words = (bin) => t("data.bin", { from: formatCount(bin.from), to: formatCount(bin.to), rows: formatCount(bin.rows) });
   const said = el("output", { className: "td-info" }, t("data.bins_hint"));
   const bars = bins.map((bin) => {
     const fill = el("span", { className: "fill" });
     fill.style.height = bin.rows ? `max(2px, ${(100 * bin.rows) / most}%)` : "0";
-    const bar = el("span", { className: bin.from >= cutoff ? "bin over" : "bin", role: "listitem", "aria-label": words(bin), title: words(bin) }, fill);
-    bar.style.left = `${(100 * (bin.from - from)) / (to - from)}%`;
-    bar.style.width = `${(100 * (bin.to - bin.from)) / (to - from)}%`;
+    const bar = el("span", { className: bin.from > cutoff ? "bin over" : "bin", role: "listitem", "aria-label": words(bin), title: words(bin) }, fill);
+    bar.style.left = `${(100 * (bin.from - 1)) / to}%`;
+    bar.style.width = `${(100 * (bin.to - bin.from + 1)) / to}%`;
     bar.addEventListener("pointerenter", () => setText(said, words(bin)));
     return bar;
   });
@@ -91,22 +93,21 @@ function histogram(bins, cutoff) {
     setText(said, words(bins[at]));
     event.preventDefault();
   });
-  if (cutoff > from) {
-    const share = Math.min(1, (cutoff - from) / (to - from));
+  if (bins.length) {
+    const share = Math.min(1, cutoff / to);
     const words = t("data.cutoff_line", { cutoff: formatCount(cutoff) });
-    const line = el("span", { className: share > 0.6 ? "cutoff left" : "cutoff" }, el("b", {}, cutoff > to ? `${words} →` : words));
+    const line = el("span", { className: share > 0.85 ? "cutoff left" : "cutoff" }, el("b", {}, cutoff > to ? `${words} →` : words));
     line.style.left = `${100 * share}%`;
     plot.append(line);
   }
   const axis = el("div", { className: "axis", "aria-hidden": "true" });
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) axis.append(el("span", {}, formatCount(from + share * (to - from))));
+  for (const share of [0, 0.25, 0.5, 0.75, 1]) axis.append(el("span", {}, formatCount(share * to)));
   const top = el("span", { className: "most", "aria-hidden": "true" }, t("data.most_rows", { rows: formatCount(most) }));
   return el("figure", { className: "td-histogram" }, top, plot, axis, said);
 }
 
 function figures(answer, cutoff) {
   const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
-  const { steps } = answer;
   const percentiles = answer.percentiles ?? {};
   const found = [
     ["data.figure_rows", formatCount(answer.used)],
@@ -115,10 +116,9 @@ function figures(answer, cutoff) {
     ["data.figure_over", formatCount(answer.over_cutoff ?? 0), { cutoff: formatCount(cutoff) }, answer.over_cutoff > 0],
     ...["50", "90", "95", "99", "max"].map((key) => [`data.figure_p${key}`, formatCount(percentiles[key] ?? 0)]),
   ];
-  if (answer.packed_rows) {
+  if (answer.packing) {
     found.push(["data.figure_packed", formatCount(answer.packed_rows)], ["data.figure_fill", percent(answer.packing_fill ?? 0)]);
   }
-  if (steps?.total_steps) found.push(["data.figure_steps", formatCount(steps.total_steps)]);
   return found.map(([key, value, values = {}, warn = false]) =>
     el("div", { className: warn ? "warn" : "" }, el("dt", {}, t(key, values)), el("dd", {}, value)),
   );

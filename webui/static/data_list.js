@@ -59,6 +59,7 @@ export class DatasetList {
     const wanted = this.search.value.trim().toLowerCase();
     const shown = this.entries.filter((entry) => `${entry.name} ${entry.formatting} ${(entry.files ?? []).join(" ")}`.toLowerCase().includes(wanted));
     this.items.replaceChildren(...shown.map((entry) => this.#item(entry)));
+    this.items.hidden = !shown.length;
     this.said.hidden = shown.length > 0;
     setText(this.said, t(this.entries.length ? "data.none_found" : "data.none"));
   }

@@ -37,6 +37,7 @@ export class Preview {
   refresh({ fromStart = false } = {}) {
     if (fromStart) this.start = 0;
     const question = this.question();
+    if (question && !this.list.children.length) this.list.append(el("p", { className: "td-nothing", role: "status" }, t("data.reading")));
     if (question) this.latest.ask({ ...question, start: this.start, count: this.count });
   }
 
@@ -60,6 +61,7 @@ export class Preview {
     this.element.setAttribute("data-state", answer.error ? "error" : "ready");
     this.error.hidden = !answer.error;
     if (answer.error) {
+      this.list.querySelector(":scope > .td-nothing")?.remove();
       const elsewhere = this.onError(answer); // beside the field that is at fault, where that is known
       this.error.hidden = Boolean(elsewhere);
       this.error.replaceChildren(el("p", {}, answer.error), ...problemLines(answer.problems));

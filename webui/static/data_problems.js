@@ -56,12 +56,14 @@ export class Problems {
   async #open({ file, row, reason }, line) {
     for (const other of this.body.children) other.classList.toggle("selected", other === line);
     if (!row) return;
+    this.beside.replaceChildren(el("p", {}, t("data.reading")));
+    this.beside.hidden = false;
     const answer = await ask("raw", { ...this.source(), file, number: row });
+    if (!line.classList.contains("selected")) return; // another was opened meanwhile
     const found = answer.rows?.[0];
     const title = el("h4", {}, t("data.row", { number: formatCount(row) }), el("small", {}, file));
     const content = found ? record(found) : el("p", {}, answer.error ?? t("data.no_row"));
     this.beside.replaceChildren(title, el("p", { className: "td-reason" }, reason), content);
-    this.beside.hidden = false;
     if (matchMedia("(max-width: 900px)").matches) this.beside.scrollIntoView({ block: "nearest" });
   }
 }

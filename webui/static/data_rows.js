@@ -17,7 +17,7 @@ export class RawRows {
     this.head = el("tr");
     this.body = el("tbody");
     this.error = el("div", { className: "note bad", role: "alert", hidden: true });
-    this.nothing = el("p", { className: "td-nothing", hidden: true }, t("data.no_row"));
+    this.nothing = el("p", { className: "td-nothing", role: "status", hidden: true });
     this.where = el("span", { className: "td-where", role: "status" });
     this.back = el("button", { type: "button", className: "td-button", onclick: () => this.#page(-1) }, t("data.back"));
     this.forth = el("button", { type: "button", className: "td-button", onclick: () => this.#page(1) }, t("data.forth"));
@@ -39,6 +39,7 @@ export class RawRows {
 
   refresh({ fromStart = false } = {}) {
     if (fromStart) this.start = 0;
+    if (!this.body.children.length) this.#say(t("data.reading"));
     this.latest.ask({ ...this.question(), start: this.start, count: ROWS, search: this.text });
   }
 
@@ -48,6 +49,13 @@ export class RawRows {
     this.text = "";
     this.search.value = "";
     this.body.replaceChildren();
+  }
+
+  /** A word in place of the rows; "" shows them. */
+  #say(words) {
+    setText(this.nothing, words);
+    this.nothing.hidden = !words;
+    this.scroll.hidden = Boolean(words);
   }
 
   #page(step) {
@@ -60,6 +68,8 @@ export class RawRows {
     this.error.hidden = !answer.error;
     this.element.setAttribute("data-state", answer.error ? "error" : "ready");
     if (answer.error) {
+      this.#say("");
+      this.scroll.hidden = true;
       this.error.replaceChildren(el("p", {}, answer.error));
       return;
     }
@@ -68,8 +78,7 @@ export class RawRows {
     const number = el("th", { scope: "col", className: "number" }, t("data.row_number"));
     this.head.replaceChildren(number, ...columns.map((name) => el("th", { scope: "col" }, name)));
     this.body.replaceChildren(...answer.rows.map((row) => drawRow(row, columns, several)));
-    this.scroll.hidden = !answer.rows.length;
-    this.nothing.hidden = answer.rows.length > 0;
+    this.#say(answer.rows.length ? "" : t("data.no_row"));
     const last = this.start + answer.rows.length;
     const known = answer.total !== null && answer.total !== undefined;
     const values = { first: formatCount(this.start + 1), last: formatCount(last), total: known ? formatCount(answer.total) : "" };

@@ -14,11 +14,11 @@ export function rowCard(row, cutoff, hint = "") {
   const card = el("article", { className: "td-row" });
   if (row.problem) {
     card.append(el("header", {}, title, el("span", { className: "pill failed" }, t("data.not_used"))));
-    card.append(el("p", { className: "td-reason" }, row.problem));
+    card.append(el("p", { className: "td-reason" }, row.column ? `${row.column}: ${row.problem}` : row.problem));
     card.classList.add("bad");
     return card;
   }
-  const learnt = row.tokens.filter((token) => token.learn && !token.cut).length;
+  const learnt = row.learnt ?? row.tokens.filter((token) => token.learn && !token.cut).length;
   const figures = [t("data.tokens", { count: formatCount(row.kept ?? row.tokens.length) }), t("data.learnt", { count: formatCount(learnt) })];
   const info = el("output", { className: "td-info" }, hint);
   const header = el("header", {}, title, info, el("span", { className: "td-figures" }, figures.join(" · ")));
@@ -39,12 +39,14 @@ function tokenText(row, cutoff, info) {
   const text = el("div", { className: "td-tokens", role: "group", tabIndex: 0 });
   text.setAttribute("aria-label", t("data.tokens_label", { number: row.number }));
   const drawn = row.tokens.slice(0, DRAWN);
-  text.append(...pieces(drawn, cutoff));
+  const blocks = new Set(row.block_starts);
+  text.append(...pieces(drawn, cutoff, blocks));
   if (drawn.length < row.tokens.length) {
     const rest = el("button", { type: "button", className: "td-more" }, t("data.all_tokens", { count: formatCount(row.tokens.length) }));
-    rest.addEventListener("click", () => text.replaceChildren(...pieces(row.tokens, cutoff)));
+    rest.addEventListener("click", () => text.replaceChildren(...pieces(row.tokens, cutoff, blocks)));
     text.append(rest);
   }
+  if (row.length > row.tokens.length) text.append(el("p", { className: "td-nothing" }, t("data.first_tokens", { count: formatCount(row.tokens.length), length: formatCount(row.length) })));
   const all = () => [...text.querySelectorAll(".tok")];
   let current = -1;
   const point = (token) => {
@@ -69,14 +71,18 @@ function tokenText(row, cutoff, info) {
 }
 
 /** Runs of learnt, unlearnt and cut tokens; a learnt run is a <mark>, which is told to a screen reader too. */
-function pieces(tokens, cutoff) {
+function pieces(tokens, cutoff, blocks) {
   const found = [];
   let run = null;
   let kind = "";
   tokens.forEach((token, at) => {
+    if (at && blocks.has(at)) {
+      found.push(border("td-cut td-block", t("data.block_here", { cutoff })));
+      kind = "";
+    }
     const its = token.cut ? "cut" : token.learn ? "learn" : "context";
     if (its !== kind) {
-      if (its === "cut") found.push(cutBorder(cutoff));
+      if (its === "cut") found.push(border("td-cut", t("data.cut_here", { cutoff })));
       run = el(its === "learn" ? "mark" : its === "cut" ? "del" : "span", { className: `run ${its}` });
       found.push(run);
       kind = its;
@@ -90,8 +96,8 @@ function pieces(tokens, cutoff) {
   return found;
 }
 
-function cutBorder(cutoff) {
-  return el("span", { className: "td-cut", role: "separator" }, t("data.cut_here", { cutoff }));
+function border(className, words) {
+  return el("span", { className, role: "separator" }, words);
 }
 
 function describe(info, token, at) {

@@ -30,6 +30,7 @@ export class DatasetView {
     this.panel = el("div", { className: "td-panel", id: "td-panel", role: "tabpanel", tabIndex: -1 });
     const head = el("div", { className: "td-head" }, el("div", {}, this.name, this.facts), this.train);
     this.element = el("section", { className: "ts-card td-view" }, head, this.problem, this.strip.element, this.settings.element, this.panel);
+    this.working = [this.train, this.strip.element, this.settings.element, this.panel];
     this.stale = new Set();
   }
 
@@ -41,6 +42,8 @@ export class DatasetView {
     this.problem.replaceChildren(el("p", {}, entry.problem ?? ""));
     for (const part of Object.values(this.parts)) part.clear();
     this.strip.setCount("problems", "");
+    for (const element of this.working) element.hidden = Boolean(entry.problem);
+    if (entry.problem) return; // there is nothing to see yet but what is wrong
     this.#allStale();
     this.settings.sync();
     this.#show(state.view);
