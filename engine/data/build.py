@@ -33,7 +33,7 @@ from engine.schema.data import DataArgs
 from engine.templates.chat import ChatTemplate
 
 # Part of every cache key: raise it when the same input gives other tokens than before.
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 # Below this, workers cost more than they save; the tokenizer has threads of its own.
 _WORTH_WORKERS_BYTES = 16 << 20
 _MAX_WORKERS = 8

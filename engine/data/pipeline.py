@@ -19,6 +19,7 @@ from engine.data.build import Progress, Setting, build_store
 from engine.data.interleave import interleave, read_probs
 from engine.data.mix import split_validation
 from engine.data.pack import pack
+from engine.data.prepare import open_chat
 from engine.data.registry import DatasetSpec, find_datasets
 from engine.data.report import DataReport, histogram
 from engine.data.store import Store
@@ -27,7 +28,7 @@ from engine.data.table import TokenTable
 from engine.data.workers import can_fork
 from engine.errors import DataError
 from engine.schema.data import DataArgs, TemplateArgs
-from engine.templates.chat import ChatTemplate, load_chat
+from engine.templates.chat import ChatTemplate
 
 EVAL = "eval"
 
@@ -62,7 +63,7 @@ def load_datasets(
     """
     began = time.monotonic()
     _check_combination(data)
-    chat = load_chat(tokenizer, template)
+    chat = open_chat(tokenizer, template, stage=stage)
     setting = Setting(chat, data, stage, seed, cache_dir, progress or (lambda phase, current, total: None))
     train: TokenTable | TokenStream | None
     if data.tokenized_path:

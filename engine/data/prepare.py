@@ -6,7 +6,7 @@ Try: tunesmith data preview identity --model_name_or_path data/tiny-qwen3
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,10 @@ from engine.data.registry import DatasetSpec
 from engine.data.render import render
 from engine.data.report import DatasetReport, RowProblem
 from engine.data.tokenize import Encoder
-from engine.schema.data import DataArgs
-from engine.templates.base import Rendered, Turn
-from engine.templates.chat import ChatTemplate
+from engine.errors import DataError
+from engine.schema.data import DataArgs, TemplateArgs
+from engine.templates.base import Answer, Conversation, Rendered, Turn
+from engine.templates.chat import ChatTemplate, load_chat
 
 # (file, number as a person counts, row as its file holds it)
 RawRow = tuple[str, int, Any]
@@ -90,6 +91,35 @@ class Preparer:
         return Tokens(ids, learn, lengths, origin, account, tuple(self.chat.notes))
 
 
+def open_chat(tokenizer: Any, template: TemplateArgs, *, stage: str) -> ChatTemplate:
+    """The template a stage renders with. Pre-training needs none: a base model's tokenizer often has none.
+
+    Raises what load_chat raises.
+    """
+    if stage == "pt" and template.template is None and not tokenizer.chat_template:
+        return ChatTemplate(None, TextOnly(), tokenizer, template, "text")
+    return load_chat(tokenizer, template)
+
+
+class TextOnly:
+    """The renderer of a tokenizer without a chat template: raw text passes it by, conversations are refused."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def render(self, conversations: Sequence[Conversation]) -> list[Rendered | str]:
+        return ["is a conversation, and the tokenizer has no chat template"] * len(conversations)
+
+    def render_prompt(self, conversation: Conversation) -> Rendered:
+        raise DataError("template: this tokenizer has no chat template of its own; name one")
+
+    def stop_strings(self) -> list[str]:
+        return []
+
+    def parse_answer(self, text: str, tools: Sequence[Mapping[str, Any]]) -> Answer:
+        return Answer(text)
+
+
 def render_examples(examples: Sequence[Example], chat: ChatTemplate, *, stage: str) -> list[Rendered | str]:
     """Text and turns of each, or why it cannot be used. Rows with media are refused: no model here sees
     them.
@@ -98,7 +128,8 @@ def render_examples(examples: Sequence[Example], chat: ChatTemplate, *, stage: s
     fit = [example for example, reason in zip(examples, reasons, strict=True) if not reason]
     if stage == "pt":
         eos = chat.tokenizer.eos_token or ""
-        rendered: list[Rendered | str] = [_as_text(example, eos) for example in fit]
+        guards = not chat.args.allow_control_tokens
+        rendered: list[Rendered | str] = [_as_text(example, eos, guards=guards) for example in fit]
     else:
         rendered = render(fit, chat)
     following = iter(rendered)
@@ -120,7 +151,7 @@ def _media_reason(example: Example) -> str:
     )
 
 
-def _as_text(example: Example, eos: str) -> Rendered:
+def _as_text(example: Example, eos: str, *, guards: bool) -> Rendered:
     """All of it is learnt, its end included. A conversation is what was said, one message a line."""
     text = example.text
     if text is None:
@@ -130,4 +161,4 @@ def _as_text(example: Example, eos: str) -> Rendered:
     end = len(whole)
     # The end token is encoded apart: no word of the text may merge with it.
     cuts = (len(text),) if eos and text else ()
-    return Rendered(whole, (Turn(0, 0, 0, end, end),), cuts, ((0, len(text)),))
+    return Rendered(whole, (Turn(0, 0, 0, end, end),), cuts, ((0, len(text)),) if guards else ())

@@ -318,6 +318,16 @@ def test_texts_become_blocks_with_an_end_token_each(bench: Bench) -> None:
     assert sorted(t for row in together for t in row["input_ids"]) == sorted(ids)
 
 
+def test_pretraining_needs_no_chat_template(bench: Bench) -> None:
+    bench.add("texts", [{"text": "one <|im_end|>"}], formatting="text")
+    bench.tokenizer = build_tokenizer(None)
+    (row,) = rows_of(bench.load(dataset=("texts",), stage="pt"))
+    assert row["input_ids"].count(bench.tokenizer.eos_token_id) == 1
+    assert rows_of(bench.load(stage="pt"))
+    with pytest.raises(DataError, match="no chat template of its own"):
+        bench.load()
+
+
 def test_conversations_are_texts_to_pretraining(bench: Bench) -> None:
     prepared = bench.load(stage="pt", max_samples=2, cutoff_len=4096)
     (row,) = rows_of(prepared)
