@@ -102,7 +102,7 @@ def open_chat(tokenizer: Any, template: TemplateArgs, *, stage: str) -> ChatTemp
 
 
 class TextOnly:
-    """The renderer of a tokenizer without a chat template: raw text passes it by, conversations are refused."""
+    """The renderer of a tokenizer without a chat template: it renders no conversation."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

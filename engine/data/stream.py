@@ -114,6 +114,8 @@ class TokenStream:
         report.packed_rows, report.packing_fill = (0, 0.0) if self._packs else (None, None)
 
     def _count(self, buffer: Sequence[TokenRow]) -> None:
+        for note in self._setting.chat.notes:
+            self.report.note(note)
         self.report.train_rows += len(buffer)
         lengths = np.array([len(row[0]) for row in buffer])
         self.report.histogram = add_histograms(self.report.histogram, histogram(lengths))

@@ -15,7 +15,7 @@ from engine.data.pipeline import Prepared
 from engine.data.stream import TokenStream
 from engine.errors import DataError
 from tests.data.bench import Bench, rows_of
-from tests.data.support import alpaca
+from tests.data.support import NO_STOP, alpaca, build_tokenizer
 
 Row = dict[str, list[int]]
 
@@ -173,6 +173,13 @@ def test_a_stream_without_a_usable_row_says_so(bench: Bench) -> None:
     bench.add("empty", [{"instruction": "x", "output": ""}] * 3)
     with pytest.raises(DataError, match="row 1"):
         take(bench.load(dataset=("empty",), streaming=True), 1)
+
+
+def test_what_the_template_remarks_reaches_the_report(bench: Bench) -> None:
+    bench.tokenizer = build_tokenizer(NO_STOP, eos="<|endoftext|>")
+    prepared = bench.load(streaming=True)
+    take(prepared, 1)
+    assert any("writes no stop after the last answer" in note for note in prepared.report.notes)
 
 
 def test_texts_are_cut_into_blocks_without_loss(bench: Bench, tmp_path: Path) -> None:
