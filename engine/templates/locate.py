@@ -32,7 +32,8 @@ class Shape:
     after everything. prompt_part[i]: how much of pieces[i] an assistant message's prompt holds (the rest of
     the piece is learnt). stop_part[i]: how much of pieces[i + 1] is its stop. added: words that only the
     generation prompt writes before the last answer. touchy: a content and the words next to it could spell a
-    control token together.
+    control token together. open: pieces that hold the tools on offer, as what stands before and behind those;
+    any text may stand between.
     """
 
     order: tuple[int, ...]
@@ -41,6 +42,7 @@ class Shape:
     stop_part: Mapping[int, int]
     added: str = ""
     touchy: bool = False
+    open: Mapping[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
     def for_names(self, messages: Sequence[Message]) -> Shape:
         """The shape of these messages, where the words around results name the calls they answer."""
@@ -180,10 +182,8 @@ def _walk(messages: Sequence[Message], text: str, shape: Shape) -> Spans | None:
     """Depth first: templates may strip contents, and may move thoughts, so each content has a few possible
     forms.
     """
-    if not text.startswith(shape.lead(0)):
-        return None
     spans: Spans = []
-    choices = [_candidates(messages[0], text, shape, 0, len(shape.lead(0)))]
+    choices = [_candidates(messages[0], text, shape, 0, 0)]
     while choices:
         span = next(choices[-1], None)
         if span is None:
@@ -192,31 +192,43 @@ def _walk(messages: Sequence[Message], text: str, shape: Shape) -> Spans | None:
                 spans.pop()
             continue
         number = len(choices)
-        after = span[1] + len(shape.lead(number))
         if number == len(messages):
-            if after == len(text):
+            if span[1] + len(shape.lead(number)) == len(text):
                 return [*spans, span]
             continue
         spans.append(span)
-        choices.append(_candidates(messages[number], text, shape, number, after))
+        choices.append(_candidates(messages[number], text, shape, number, span[1]))
     return None
 
 
 def _candidates(
     message: Message, text: str, shape: Shape, number: int, position: int
 ) -> Iterator[tuple[int, int]]:
-    """Where message `number` can stand from `position` on, its following piece right behind it; plain content
-    first.
+    """Where message `number` can stand when the one before it ends at `position`."""
+    after = shape.open[number + 1][0] if number + 1 in shape.open else shape.lead(number + 1)
+    if number not in shape.open:
+        lead = shape.lead(number)
+        if text.startswith(lead, position):
+            yield from _at(message, text, shape.extra(number), after, position + len(lead))
+        return
+    head, tail = shape.open[number]
+    if text.startswith(head, position):
+        for start in _occurrences(tail, text, position + len(head)):
+            yield from _at(message, text, "", after, start + len(tail))
+
+
+def _at(message: Message, text: str, extra: str, after: str, position: int) -> Iterator[tuple[int, int]]:
+    """Where a message can stand from `position` on, with `after` right behind it; plain content first. extra:
+    the template's own words in the answer.
     """
-    after = shape.lead(number + 1)
     content: str = message["content"]
     if message.get("tool_calls"):
         yield from _calling(message, text, after, position)
         return
     thinks = CLOSING_THOUGHT in content or message.get("reasoning_content")
     if message["role"] != "assistant" or not thinks:
-        begin = position + len(shape.extra(number))
-        if text.startswith(shape.extra(number), position):
+        begin = position + len(extra)
+        if text.startswith(extra, position):
             for form in _forms(message):
                 if text.startswith(form, begin) and text.startswith(after, begin + len(form)):
                     yield begin, begin + len(form)

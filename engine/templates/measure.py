@@ -6,6 +6,7 @@ Try: python -m engine.templates.native data/tiny-qwen3
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,31 @@ Apply = Callable[[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], bool
 Split = tuple[tuple[int, ...], list[str]]
 MOST_SHAPES = 4096
 QUESTION = {"role": "user", "content": "U"}
+# Two sets with little in common: what a template writes around both, it writes around any.
+SOME_TOOLS: tuple[dict[str, Any], ...] = (
+    {
+        "type": "function",
+        "function": {
+            "name": "Fq0x7Zm",
+            "description": "What it does.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "city": {"type": "string", "description": "city name"},
+                    "days": {"type": "integer", "description": "days"},
+                },
+                "required": ["city"],
+            },
+        },
+    },
+)
+OTHER_TOOLS: tuple[dict[str, Any], ...] = (
+    {"function": {"description": "Else.", "parameters": {"properties": {}, "type": "object"}, "name": "g"}},
+    {
+        "function": {"parameters": {"type": "object", "properties": {}}, "name": "h", "description": ""},
+        "type": "function",
+    },
+)
 
 
 class Measure:
@@ -46,16 +72,39 @@ class Measure:
         self._endings: dict[str, str] = {}
 
     def shape(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], *, anew: bool = False
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
     ) -> Shape | None:
-        """None when contents cannot be told apart from what the template writes. anew: measure again."""
-        key = (tuple(map(kind_of, messages)), _key_of(tools) if tools else "")
-        if anew or key not in self._shapes:
+        """None when contents cannot be told apart from what the template writes. One shape fits conversations
+        with any tools.
+        """
+        key = (tuple(map(kind_of, messages)), bool(tools))
+        if key not in self._shapes:
             if len(self._shapes) >= MOST_SHAPES:
                 self._shapes.clear()
                 self._headers.clear()
-            self._shapes[key] = self._measure(messages, tools)
+            self._shapes[key] = self._open(messages) if tools else self._measure(messages, ())
         return self._shapes[key]
+
+    def anew(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Shape | None:
+        """As `shape`, measured again and with these very tools. Forgets what does not hold any more."""
+        self._headers.clear()
+        self._shapes.pop((tuple(map(kind_of, messages)), bool(tools)), None)
+        return self._measure(messages, tools) if tools else self.shape(messages, ())
+
+    def _open(self, messages: Sequence[Mapping[str, Any]]) -> Shape | None:
+        """What the template writes whatever the tools are: what is common to two sets of them."""
+        shape, other = self._measure(messages, SOME_TOOLS), self._split(messages, OTHER_TOOLS)
+        if shape is None or other is None or shape.order != other[0]:
+            return None
+        pairs = enumerate(zip(shape.pieces, other[1], strict=True))
+        different = {place: pair for place, pair in pairs if pair[0] != pair[1]}
+        if any(place in shape.prompt_part or place == len(messages) for place in different):
+            return None
+        ends = {}
+        for place, (one, two) in different.items():
+            head = one[: _common_start(one, two)]
+            ends[place] = head, _common_end(one[len(head) :], two[len(head) :])
+        return dataclasses.replace(shape, open=ends) if all(tail for _, tail in ends.values()) else None
 
     def prompt_shape(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]

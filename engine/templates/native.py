@@ -33,7 +33,7 @@ from engine.templates.locate import (
     build_turns,
     kind_of,
 )
-from engine.templates.measure import Measure
+from engine.templates.measure import SOME_TOOLS, Measure
 from engine.templates.prepare import Takes, words_of
 from engine.templates.tools import ToolFormat, list_tool_formats, load_tool_format
 
@@ -42,20 +42,6 @@ USER = {"role": "user", "content": "U"}
 ANSWER = {"role": "assistant", "content": "A"}
 RESULT = {"role": "tool", "content": "R"}
 PROBE_NAME = "Fq0x7Zm"
-PROBE_TOOL = {
-    "type": "function",
-    "function": {
-        "name": PROBE_NAME,
-        "description": "What it does.",
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "city": {"type": "string", "description": "city name"},
-                "days": {"type": "integer", "description": "days"},
-            },
-        },
-    },
-}
 UNFOUND = "the chat template changes this conversation so that its answers cannot be found again"
 UNTOLD = (
     "its text spells control tokens of the tokenizer and the chat template changes it, so that they cannot be"
@@ -145,7 +131,7 @@ class NativeTemplate:
         """
         probes = [Conversation((USER, ANSWER))]
         if self._knows_tools().tools:
-            probes.append(Conversation((USER, _calling({"a": "b"}), RESULT, ANSWER), (PROBE_TOOL,)))
+            probes.append(Conversation((USER, _calling({"a": "b"}), RESULT, ANSWER), SOME_TOOLS))
         learnt = [
             rendered.text[turn.answer : turn.stop]
             for rendered in self.render(probes)
@@ -168,7 +154,7 @@ class NativeTemplate:
         if not self._format_sought:
             self._format_sought = True
             arguments = {"city": "Paris", "days": 2}
-            probe = Conversation((USER, _calling(arguments), RESULT, ANSWER), (PROBE_TOOL,))
+            probe = Conversation((USER, _calling(arguments), RESULT, ANSWER), SOME_TOOLS)
             (rendered,) = self.render([probe])
             if isinstance(rendered, Rendered):
                 turn = rendered.turns[0]
@@ -178,7 +164,7 @@ class NativeTemplate:
                 formats = map(load_tool_format, list_tool_formats())
                 expected = [(PROBE_NAME, arguments)]
                 self._format = next(
-                    (form for form in formats if form.parse_calls(text, (PROBE_TOOL,))[0] == expected), None
+                    (form for form in formats if form.parse_calls(text, SOME_TOOLS)[0] == expected), None
                 )
         return self._format
 
@@ -201,7 +187,7 @@ class NativeTemplate:
         """What the template takes, found out when the first such conversation comes."""
         if not self._probed:
             self._probed = True
-            shown = self._try((USER,), (PROBE_TOOL,), False)
+            shown = self._try((USER,), SOME_TOOLS, False)
             objects, texts = (
                 self._try(takes.prepare((USER, _calling({"Kq0x7Zm": "Vq0x7Zm"}))), (), False)
                 for takes in (self._takes, dataclasses.replace(self._takes, text_arguments=True))
@@ -273,9 +259,10 @@ class NativeTemplate:
         if shape and calls:
             shape = shape.for_names(messages)
         spans = align(shape.arrange(messages), text, shape) if shape else None
-        if shape and not spans:
-            # A template that writes today's date changes its words at midnight: measure once more.
-            anew = self._measure.shape(messages, tools, anew=True)
+        if not spans and (shape or tools):
+            # A template that writes today's date changes its words at midnight, and tools may be written in a
+            # way of their own: measure once more.
+            anew = self._measure.anew(messages, tools)
             if anew and anew != measured:
                 shape = anew.for_names(messages)
                 return shape, align(shape.arrange(messages), text, shape)
