@@ -132,11 +132,11 @@ class NativeTemplate:
         probes = [Conversation((USER, ANSWER))]
         if self._knows_tools().tools:
             probes.append(Conversation((USER, _calling({"a": "b"}), RESULT, ANSWER), SOME_TOOLS))
+        # Of each the first answer: what stands behind later ones may be how the template writes history.
         learnt = [
-            rendered.text[turn.answer : turn.stop]
+            rendered.text[rendered.turns[0].answer : rendered.turns[0].stop]
             for rendered in self.render(probes)
             if isinstance(rendered, Rendered)
-            for turn in rendered.turns
         ]
         return [token for token in self._guard.tokens if any(text.endswith(token) for text in learnt)]
 
@@ -159,8 +159,8 @@ class NativeTemplate:
             if isinstance(rendered, Rendered):
                 turn = rendered.turns[0]
                 text = rendered.text[turn.answer : turn.stop].rpartition(CLOSING_THOUGHT)[2]
-                for token in self._guard.tokens:
-                    text = text.removesuffix(token)
+                stop = next((token for token in self._guard.tokens if text.endswith(token)), "")
+                text = text.removesuffix(stop)
                 formats = map(load_tool_format, list_tool_formats())
                 expected = [(PROBE_NAME, arguments)]
                 self._format = next(

@@ -125,6 +125,33 @@ def test_calls_and_results(name: str) -> None:
     assert "Ten." in learnt[2]
 
 
+def test_stops_are_those_of_a_last_answer_and_of_calls() -> None:
+    """gpt-oss closes thoughts and earlier answers with <|end|>: whoever stops there stops thinking."""
+    expected = {
+        "gptoss": ["<|return|>", "<|call|>"],
+        "gemma4_v5": ["<|tool_response>", "<turn|>"],
+        "glm4moe": ["<|observation|>", "</s>"],
+        "qwen3": ["<|im_end|>"],
+    }
+    found = {name: load_chat(tokenizer_of(name)).renderer.stop_strings() for name in expected}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "tool_format"),
+    [("qwen3_5_think", "qwen3_5"), ("glm4moe", "glm4_moe"), ("lfm2_2_5", "lfm2"), ("gemma4_v5", "gemma4")],
+)
+def test_calls_are_read_back_in_the_manner_of_the_template(name: str, tool_format: str) -> None:
+    rendered = rendered_by(name, CHAIN, (NOW,))
+    assert isinstance(rendered, Rendered)
+    first = rendered.turns[0]
+    written = rendered.text[first.answer : first.stop]
+    parsed = load_chat(tokenizer_of(name)).parse_answer(written, [NOW])
+    assert [(word, dict(arguments)) for word, arguments in parsed.calls] == [("now", {"zone": "CET"})]
+    named = load_chat(tokenizer_of(name), TemplateArgs(template="chatml", tool_format=tool_format))
+    assert named.parse_answer(written, [NOW]).calls == parsed.calls
+
+
 def test_most_templates_take_tools() -> None:
     taken = [name for name in NAMES if isinstance(rendered_by(name, CHAIN, (NOW,)), Rendered)]
     assert len(taken) >= 25
