@@ -33,10 +33,17 @@ class DataPage extends HTMLElement {
   }
 
   #build() {
-    this.list = new DatasetList((entry, byHand) => this.#open(entry, byHand), () => this.#add());
+    this.list = new DatasetList(
+      (entry, byHand) => this.#open(entry, byHand),
+      () => this.#add(),
+    );
     this.view = new DatasetView();
     this.shown = "";
-    this.empty = el("section", { className: "ts-card td-view" }, el("div", { className: "empty" }, el("h3", {}, t("data.empty_title")), el("p", {}, t("data.empty_body"))));
+    this.empty = el(
+      "section",
+      { className: "ts-card td-view" },
+      el("div", { className: "empty" }, el("h3", {}, t("data.empty_title")), el("p", {}, t("data.empty_body"))),
+    );
     this.side = el("div", { className: "td-side" }, this.adding?.element ?? this.empty);
     this.replaceChildren(this.list.element, this.side);
   }

@@ -1,7 +1,7 @@
 // Adding a dataset: upload a file, see what it was taken for, say which column is what while an example follows, register.
 
 import { Latest, ask, discard, upload } from "./data_calls.js";
-import { textField } from "./data_fields.js";
+import { button, textField } from "./data_fields.js";
 import { exampleCard } from "./data_example.js";
 import { Mapping } from "./data_mapping.js";
 import { Preview, problemLines } from "./data_preview.js";
@@ -18,7 +18,7 @@ export class AddDataset {
   constructor(ondone, onclose) {
     this.ondone = ondone;
     this.uploaded = null;
-    const close = el("button", { type: "button", className: "td-button", onclick: () => this.close(onclose) }, t("data.cancel"));
+    const close = button(t("data.cancel"), () => this.close(onclose));
     const head = el("div", { className: "td-head" }, el("h2", {}, t("data.add_title")), close);
     this.drop = this.#buildDrop();
     this.error = el("div", { className: "note bad", id: "td-file-error", role: "alert", hidden: true });
@@ -42,7 +42,11 @@ export class AddDataset {
     this.input.addEventListener("change", () => this.input.files[0] && this.#send(this.input.files[0]));
     this.words = el("span", { className: "words" }, el("b", {}, t("data.drop")), el("small", {}, t("data.drop_kinds")));
     this.bar = el("b");
-    this.progress = el("span", { className: "pbar", role: "progressbar", "aria-label": t("data.uploading"), hidden: true }, this.bar);
+    this.progress = el(
+      "span",
+      { className: "pbar", role: "progressbar", "aria-label": t("data.uploading"), hidden: true },
+      this.bar,
+    );
     const drop = el("label", { className: "td-drop", htmlFor: "td-file" }, this.input, this.words, this.progress);
     const over = (event, on) => {
       event.preventDefault();
@@ -100,19 +104,48 @@ export class AddDataset {
     this.settings = new Settings(() => (remember(), this.preview.refresh()), { prefix: "td-new" });
     this.examples = el("div", { className: "td-examples" });
     this.wrong = el("div", { className: "note bad", role: "alert", hidden: true });
-    const question = () => ({ upload: this.uploaded.upload, dataset_dir: state.dataset_dir || "data", entry: this.mapping.entry(), ...settingArguments() });
-    this.preview = new Preview(() => (this.uploaded && this.settings.ready() ? question() : null), { onError: (answer) => this.settings.mark(answer) || this.mapping.mark(answer), rows: 3 });
-    this.latest = new Latest("map", (answer) => this.#showExamples(answer), (busy) => this.examples.classList.toggle("busy", busy));
-    const guess = el("p", { className: "td-said" }, t("data.detected", { format: t(`data.format_${this.mapping.formatting}`) }));
+    const onError = (answer) => this.settings.mark(answer) || this.mapping.mark(answer);
+    this.preview = new Preview(() => this.#question(), { onError, rows: 3 });
+    this.latest = new Latest(
+      "map",
+      (answer) => this.#showExamples(answer),
+      (busy) => this.examples.classList.toggle("busy", busy),
+    );
+    const guess = el(
+      "p",
+      { className: "td-said" },
+      t("data.detected", { format: t(`data.format_${this.mapping.formatting}`) }),
+    );
     if (detected.problem) setText(guess, detected.problem);
-    this.name = textField(t("data.name"), detected.name ?? "", () => this.name.setError(""), { id: "td-name", help: t("data.name_help"), wide: true });
-    this.go = el("button", { type: "button", className: "td-button primary", id: "td-register", onclick: () => this.#register() }, t("data.register"));
+    this.name = textField(t("data.name"), detected.name ?? "", () => this.name.setError(""), {
+      id: "td-name",
+      help: t("data.name_help"),
+      wide: true,
+    });
+    this.go = button(t("data.register"), () => this.#register(), { id: "td-register", primary: true });
     const left = el("div", { className: "td-step" }, el("h3", {}, t("data.step_map")), guess, this.mapping.element);
     const right = el("div", { className: "td-step" }, el("h3", {}, t("data.step_example")), this.wrong, this.examples);
-    const tokens = el("div", { className: "td-step" }, el("h3", {}, t("data.view_tokens")), this.settings.element, this.preview.element);
+    const tokens = el(
+      "div",
+      { className: "td-step" },
+      el("h3", {}, t("data.view_tokens")),
+      this.settings.element,
+      this.preview.element,
+    );
     const end = el("div", { className: "td-step td-end" }, this.name.element, this.go);
     this.steps.replaceChildren(el("div", { className: "td-two" }, left, right), tokens, end);
     this.#changed();
+  }
+
+  /** What the preview asks; null while there is nothing to ask about. */
+  #question() {
+    if (!this.uploaded || !this.settings.ready()) return null;
+    return { ...this.#file(), ...settingArguments() };
+  }
+
+  /** The file and the folder that questions are about, with the entry as the fields say it. */
+  #file() {
+    return { upload: this.uploaded.upload, dataset_dir: state.dataset_dir || "data", entry: this.mapping.entry() };
   }
 
   #later() {
@@ -145,8 +178,7 @@ export class AddDataset {
       return;
     }
     this.go.disabled = true;
-    const args = { upload: this.uploaded.upload, dataset_dir: state.dataset_dir || "data", name, entry: this.mapping.entry() };
-    const answer = await ask("register", args);
+    const answer = await ask("register", { ...this.#file(), name });
     this.go.disabled = false;
     if (answer.error) {
       const beside = this.mapping.mark(answer);

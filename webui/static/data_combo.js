@@ -7,8 +7,22 @@ let counter = 0;
 /** {element, input, setList(texts)}. `onchange(value)` after each edit and each choice. */
 export function combobox(value, onchange, { id, label = "", placeholder = "" }) {
   counter += 1;
-  const list = el("ul", { className: "td-list", id: `td-list-${counter}`, role: "listbox", hidden: true, "aria-label": label });
-  const input = el("input", { type: "text", id, value, placeholder, autocomplete: "off", spellcheck: false, role: "combobox" });
+  const list = el("ul", {
+    className: "td-list",
+    id: `td-list-${counter}`,
+    role: "listbox",
+    hidden: true,
+    "aria-label": label,
+  });
+  const input = el("input", {
+    type: "text",
+    id,
+    value,
+    placeholder,
+    autocomplete: "off",
+    spellcheck: false,
+    role: "combobox",
+  });
   for (const [name, text] of Object.entries({ autocomplete: "list", controls: list.id, expanded: "false" })) {
     input.setAttribute(`aria-${name}`, text);
   }

@@ -10,7 +10,8 @@ export function exampleCard(example) {
   if (example.tools?.length) card.append(turn("tools", JSON.stringify(example.tools, null, 1)));
   for (const message of example.messages ?? []) card.append(said(message));
   for (const answer of ["chosen", "rejected"]) if (example[answer]) card.append(said(example[answer], answer));
-  if (example.kind === "label") card.append(el("p", { className: "td-label" }, t(example.desirable ? "data.desirable" : "data.undesirable")));
+  if (example.kind === "label")
+    card.append(el("p", { className: "td-label" }, t(example.desirable ? "data.desirable" : "data.undesirable")));
   return card;
 }
 

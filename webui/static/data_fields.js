@@ -71,7 +71,12 @@ export function tabStrip(label, items, current, onchange) {
   const strip = el("div", { className: "td-tabs", role: "tablist", "aria-label": label });
   const buttons = items.map(([value, name]) => {
     const count = el("span", { className: "count" });
-    const button = el("button", { type: "button", role: "tab", id: `td-tab-${value}`, "aria-controls": "td-panel" }, name, count);
+    const button = el(
+      "button",
+      { type: "button", role: "tab", id: `td-tab-${value}`, "aria-controls": "td-panel" },
+      name,
+      count,
+    );
     button.addEventListener("click", () => choose(value));
     strip.append(button);
     return { value, button, count };
@@ -96,5 +101,29 @@ export function tabStrip(label, items, current, onchange) {
     event.preventDefault();
   });
   show(current);
-  return { element: strip, show, setCount: (value, text) => setText(buttons.find((one) => one.value === value).count, text) };
+  return {
+    element: strip,
+    show,
+    setCount: (value, text) => setText(buttons.find((one) => one.value === value).count, text),
+  };
+}
+
+/** A plain button. `options`: id, primary (the one thing to do), hidden. */
+export function button(label, onclick, { primary = false, ...options } = {}) {
+  return el(
+    "button",
+    { type: "button", className: primary ? "td-button primary" : "td-button", onclick, ...options },
+    label,
+  );
+}
+
+export function searchField(label, oninput) {
+  const input = el("input", { type: "search", className: "td-search", placeholder: label, "aria-label": label });
+  input.addEventListener("input", () => oninput(input.value));
+  return input;
+}
+
+/** A sentence in place of something that is not there (yet). */
+export function inPlace(words) {
+  return el("p", { className: "td-nothing", role: "status" }, words);
 }

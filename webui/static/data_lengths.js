@@ -1,6 +1,7 @@
 // How long the rows are: a histogram with the cutoff line, and the figures that decide max length and packing.
 
 import { Latest } from "./data_calls.js";
+import { button } from "./data_fields.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
 
@@ -16,12 +17,16 @@ export class Lengths {
     this.whole = false;
     this.error = el("div", { className: "note bad", role: "alert", hidden: true });
     this.said = el("p", { className: "td-said", role: "status" });
-    this.all = el("button", { type: "button", className: "td-button", hidden: true, onclick: () => this.#measureAll() }, t("data.measure_all"));
+    this.all = button(t("data.measure_all"), () => this.#measureAll(), { hidden: true });
     this.chart = el("div", { className: "td-chart" });
     this.figures = el("dl", { className: "ts-figures" });
     const bar = el("div", { className: "td-bar" }, this.said, this.all);
     this.element = el("div", { className: "td-lengths" }, bar, this.error, this.chart, this.figures);
-    this.latest = new Latest("stats", (answer, asked) => this.#draw(answer, asked), (busy) => this.element.classList.toggle("busy", busy));
+    this.latest = new Latest(
+      "stats",
+      (answer, asked) => this.#draw(answer, asked),
+      (busy) => this.element.classList.toggle("busy", busy),
+    );
   }
 
   refresh() {
@@ -71,12 +76,17 @@ export class Lengths {
 function histogram(bins, cutoff) {
   const most = Math.max(1, ...bins.map((bin) => bin.rows));
   const to = bins.at(-1)?.to ?? 1;
-  const words = (bin) => t("data.bin", { from: formatCount(bin.from), to: formatCount(bin.to), rows: formatCount(bin.rows) });
+  const words = (bin) =>
+    t("data.bin", { from: formatCount(bin.from), to: formatCount(bin.to), rows: formatCount(bin.rows) });
   const said = el("output", { className: "td-info" }, t("data.bins_hint"));
   const bars = bins.map((bin) => {
     const fill = el("span", { className: "fill" });
     fill.style.height = bin.rows ? `max(2px, ${(100 * bin.rows) / most}%)` : "0";
-    const bar = el("span", { className: bin.from > cutoff ? "bin over" : "bin", role: "listitem", "aria-label": words(bin), title: words(bin) }, fill);
+    const bar = el(
+      "span",
+      { className: bin.from > cutoff ? "bin over" : "bin", role: "listitem", "aria-label": words(bin), title: words(bin) },
+      fill,
+    );
     bar.style.left = `${(100 * (bin.from - 1)) / to}%`;
     bar.style.width = `${(100 * (bin.to - bin.from + 1)) / to}%`;
     bar.addEventListener("pointerenter", () => setText(said, words(bin)));
@@ -96,7 +106,11 @@ function histogram(bins, cutoff) {
   if (bins.length) {
     const share = Math.min(1, cutoff / to);
     const words = t("data.cutoff_line", { cutoff: formatCount(cutoff) });
-    const line = el("span", { className: share > 0.85 ? "cutoff left" : "cutoff" }, el("b", {}, cutoff > to ? `${words} →` : words));
+    const line = el(
+      "span",
+      { className: share > 0.85 ? "cutoff left" : "cutoff" },
+      el("b", {}, cutoff > to ? `${words} →` : words),
+    );
     line.style.left = `${100 * share}%`;
     plot.append(line);
   }
@@ -117,7 +131,10 @@ function figures(answer, cutoff) {
     ...["50", "90", "95", "99", "max"].map((key) => [`data.figure_p${key}`, formatCount(percentiles[key] ?? 0)]),
   ];
   if (answer.packing) {
-    found.push(["data.figure_packed", formatCount(answer.packed_rows)], ["data.figure_fill", percent(answer.packing_fill ?? 0)]);
+    found.push(
+      ["data.figure_packed", formatCount(answer.packed_rows)],
+      ["data.figure_fill", percent(answer.packing_fill ?? 0)],
+    );
   }
   return found.map(([key, value, values = {}, warn = false]) =>
     el("div", { className: warn ? "warn" : "" }, el("dt", {}, t(key, values)), el("dd", {}, value)),

@@ -1,7 +1,7 @@
 // The datasets of a folder: searched, chosen, each with its facts and what is wrong with it.
 
 import { ask } from "./data_calls.js";
-import { textField } from "./data_fields.js";
+import { button, searchField, textField } from "./data_fields.js";
 import { remember, state } from "./data_state.js";
 import { facts } from "./data_view.js";
 import { el, setText } from "./dom.js";
@@ -10,18 +10,27 @@ import { t } from "./text.js";
 const FOLDER_DELAY_MS = 400;
 
 export class DatasetList {
-  /** `onopen(entry, byHand)`: a dataset was chosen (by a person, or as the one to begin with); `onadd()`: "Add" was pressed. */
+  /** `onopen(entry, byHand)`: a dataset was chosen, by a person or as the one to begin with; `onadd()`: "Add" was pressed. */
   constructor(onopen, onadd) {
     this.onopen = onopen;
     this.entries = [];
-    this.search = el("input", { type: "search", className: "td-search", placeholder: t("data.search"), "aria-label": t("data.search") });
-    this.search.addEventListener("input", () => this.#draw());
-    this.add = el("button", { type: "button", className: "td-button", id: "td-add", onclick: onadd }, t("data.add"));
-    this.folder = textField(t("arg.dataset_dir.label"), state.dataset_dir, (value) => this.#folderTyped(value), { id: "td-dataset_dir", help: t("arg.dataset_dir.help") });
+    this.search = searchField(t("data.search"), () => this.#draw());
+    this.add = button(t("data.add"), onadd, { id: "td-add" });
+    const folder = { id: "td-dataset_dir", help: t("arg.dataset_dir.help") };
+    const typed = (value) => this.#folderTyped(value);
+    this.folder = textField(t("arg.dataset_dir.label"), state.dataset_dir, typed, folder);
     this.items = el("ul", { className: "td-datasets" });
     this.said = el("p", { className: "td-nothing", role: "status", hidden: true });
     const head = el("div", { className: "td-list-head" }, el("h3", {}, t("data.title")), this.add);
-    this.element = el("nav", { className: "ts-card td-left", "aria-label": t("data.title") }, head, this.search, this.items, this.said, this.folder.element);
+    this.element = el(
+      "nav",
+      { className: "ts-card td-left", "aria-label": t("data.title") },
+      head,
+      this.search,
+      this.items,
+      this.said,
+      this.folder.element,
+    );
   }
 
   /** Read the folder anew; `choose`: the dataset to open, else the one that was open, else the first that can be used. */
@@ -57,7 +66,8 @@ export class DatasetList {
 
   #draw() {
     const wanted = this.search.value.trim().toLowerCase();
-    const shown = this.entries.filter((entry) => `${entry.name} ${entry.formatting} ${(entry.files ?? []).join(" ")}`.toLowerCase().includes(wanted));
+    const words = ({ name, formatting, files = [] }) => [name, formatting, ...files].join(" ").toLowerCase();
+    const shown = this.entries.filter((entry) => words(entry).includes(wanted));
     this.items.replaceChildren(...shown.map((entry) => this.#item(entry)));
     this.items.hidden = !shown.length;
     this.said.hidden = shown.length > 0;
@@ -66,9 +76,10 @@ export class DatasetList {
 
   #item(entry) {
     const chosen = entry.name === state.dataset;
-    const button = el("button", { type: "button", onclick: () => this.#choose(entry.name, { byHand: true }) }, el("b", {}, entry.name), el("small", {}, facts(entry).join(" · ")));
-    if (entry.problem) button.append(el("small", { className: "problem", title: entry.problem }, entry.problem));
-    if (chosen) button.setAttribute("aria-current", "true");
-    return el("li", { "data-dataset": entry.name }, button);
+    const open = el("button", { type: "button", onclick: () => this.#choose(entry.name, { byHand: true }) });
+    open.append(el("b", {}, entry.name), el("small", {}, facts(entry).join(" · ")));
+    if (entry.problem) open.append(el("small", { className: "problem", title: entry.problem }, entry.problem));
+    if (chosen) open.setAttribute("aria-current", "true");
+    return el("li", { "data-dataset": entry.name }, open);
   }
 }

@@ -22,8 +22,24 @@ const DEFAULTS = {
   text: { text: "text" },
 };
 const TAGS = {
-  sharegpt: { role_tag: "from", content_tag: "value", user_tag: "human", assistant_tag: "gpt", observation_tag: "observation", function_tag: "function_call", system_tag: "system" },
-  openai: { role_tag: "role", content_tag: "content", user_tag: "user", assistant_tag: "assistant", observation_tag: "tool", function_tag: "function_call", system_tag: "system" },
+  sharegpt: {
+    role_tag: "from",
+    content_tag: "value",
+    user_tag: "human",
+    assistant_tag: "gpt",
+    observation_tag: "observation",
+    function_tag: "function_call",
+    system_tag: "system",
+  },
+  openai: {
+    role_tag: "role",
+    content_tag: "content",
+    user_tag: "user",
+    assistant_tag: "assistant",
+    observation_tag: "tool",
+    function_tag: "function_call",
+    system_tag: "system",
+  },
 };
 
 export class Mapping {
@@ -49,7 +65,8 @@ export class Mapping {
       else if (role === "response" || this.detected.found.includes(usual[role])) columns[role] = null;
     }
     if (Object.entries(columns).some(([role, column]) => column !== usual[role])) entry.columns = columns;
-    if (this.formatting in TAGS && Object.entries(TAGS.sharegpt).some(([name, tag]) => this.tags[name] !== tag)) entry.tags = { ...this.tags };
+    if (this.formatting in TAGS && Object.entries(TAGS.sharegpt).some(([name, tag]) => this.tags[name] !== tag))
+      entry.tags = { ...this.tags };
     return entry;
   }
 
@@ -93,16 +110,28 @@ export class Mapping {
     const shown = this.#roles().filter((role) => !more.includes(role) || this.columns[role]);
     const folded = this.#roles().filter((role) => !shown.includes(role));
     const formats = Object.keys(COLUMNS).map((name) => [name, t(`data.format_${name}`)]);
-    const format = selectField(t("data.format"), this.formatting, formats, (name) => this.#reformat(name), { id: "td-formatting", wide: true });
+    const format = selectField(t("data.format"), this.formatting, formats, (name) => this.#reformat(name), {
+      id: "td-formatting",
+      wide: true,
+    });
     this.fields = { formatting: format, ...columns };
     const grid = el("div", { className: "td-grid" }, format.element);
     if (this.formatting !== "text") {
-      const ranking = checkField(t("data.ranking"), this.ranking, (on) => this.#set("ranking", on), { id: "td-ranking", help: t("data.ranking_help") });
+      const ranking = checkField(t("data.ranking"), this.ranking, (on) => this.#set("ranking", on), {
+        id: "td-ranking",
+        help: t("data.ranking_help"),
+      });
       grid.append(ranking.element);
     }
     const map = el("div", { className: "td-grid" }, ...shown.map((role) => columns[role].element));
     this.element.replaceChildren(grid, el("h4", {}, t("data.columns")), map);
-    if (folded.length) this.element.append(fold(t("data.more_columns"), folded.map((role) => columns[role].element)));
+    if (folded.length)
+      this.element.append(
+        fold(
+          t("data.more_columns"),
+          folded.map((role) => columns[role].element),
+        ),
+      );
     if (this.formatting in TAGS) this.element.append(fold(t("data.tags"), this.#tagFields(), this.#tagsDiffer()));
     this.#markMain(main);
   }
@@ -112,10 +141,16 @@ export class Mapping {
     const choices = [...none, ...this.detected.found.map((name) => [name, name])];
     const options = { id: `td-column-${role}`, help: t(`data.column_${role}_help`) };
     const value = this.detected.found.includes(this.columns[role]) ? this.columns[role] : "";
-    return selectField(t(`data.column_${role}`), value, choices, (name) => {
-      this.columns[role] = name;
-      this.onchange();
-    }, options);
+    return selectField(
+      t(`data.column_${role}`),
+      value,
+      choices,
+      (name) => {
+        this.columns[role] = name;
+        this.onchange();
+      },
+      options,
+    );
   }
 
   /** The columns without which there is no dataset are told to be needed. */
@@ -126,10 +161,15 @@ export class Mapping {
   #tagFields() {
     return Object.entries(TAGS[this.formatting]).map(([name, usual]) => {
       const options = { id: `td-tag-${name}`, placeholder: usual };
-      const made = textField(t(`data.tag_${name}`), this.tags[name] ?? "", (value) => {
-        this.tags[name] = value.trim() || usual;
-        this.onchange();
-      }, options);
+      const made = textField(
+        t(`data.tag_${name}`),
+        this.tags[name] ?? "",
+        (value) => {
+          this.tags[name] = value.trim() || usual;
+          this.onchange();
+        },
+        options,
+      );
       this.fields[name] = made;
       return made.element;
     });
@@ -142,7 +182,9 @@ export class Mapping {
   #reformat(name) {
     this.formatting = name;
     const known = [this.detected, ...(this.detected.alternatives ?? [])].find((one) => one.formatting === name);
-    const usual = Object.fromEntries(Object.entries(DEFAULTS[name]).filter(([, column]) => this.detected.found.includes(column)));
+    const usual = Object.fromEntries(
+      Object.entries(DEFAULTS[name]).filter(([, column]) => this.detected.found.includes(column)),
+    );
     this.#take(known ?? { columns: usual });
     this.#draw();
     this.element.querySelector("#td-formatting").focus();

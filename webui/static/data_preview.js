@@ -2,6 +2,7 @@
 // settings change. The same view shows a file that is not registered yet.
 
 import { Latest } from "./data_calls.js";
+import { button, inPlace } from "./data_fields.js";
 import { rowCard } from "./data_tokens.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
@@ -19,8 +20,8 @@ export class Preview {
     this.notes = el("ul", { className: "td-notes", hidden: true });
     this.error = el("div", { className: "note bad", role: "alert", hidden: true });
     this.where = el("span", { className: "td-where" });
-    this.back = el("button", { type: "button", className: "td-button", onclick: () => this.#page(-1) }, t("data.back"));
-    this.forth = el("button", { type: "button", className: "td-button", onclick: () => this.#page(1) }, t("data.forth"));
+    this.back = button(t("data.back"), () => this.#page(-1));
+    this.forth = button(t("data.forth"), () => this.#page(1));
     this.element = el(
       "div",
       { className: "td-preview" },
@@ -30,15 +31,20 @@ export class Preview {
       this.list,
     );
     this.back.disabled = this.forth.disabled = true;
-    this.latest = new Latest("preview", (answer) => this.#draw(answer), (busy) => this.element.classList.toggle("busy", busy));
+    this.latest = new Latest(
+      "preview",
+      (answer) => this.#draw(answer),
+      (busy) => this.element.classList.toggle("busy", busy),
+    );
   }
 
   /** Ask again: a setting, the mapping or the dataset has changed. */
   refresh({ fromStart = false } = {}) {
     if (fromStart) this.start = 0;
     const question = this.question();
-    if (question && !this.list.children.length) this.list.append(el("p", { className: "td-nothing", role: "status" }, t("data.reading")));
-    if (question) this.latest.ask({ ...question, start: this.start, count: this.count });
+    if (!question) return;
+    if (!this.list.children.length) this.list.append(inPlace(t("data.reading")));
+    this.latest.ask({ ...question, start: this.start, count: this.count });
   }
 
   clear() {
@@ -72,11 +78,14 @@ export class Preview {
     this.notes.replaceChildren(...(answer.notes ?? []).map(noteLine));
     const cards = answer.rows.map((row, i) => rowCard(row, answer.cutoff_len, i ? "" : t("data.info_hint")));
     this.list.replaceChildren(...(answer.packs?.length ? packed(cards, answer) : cards));
-    if (!cards.length) this.list.append(el("p", { className: "td-nothing" }, t("data.no_more_rows")));
+    if (!cards.length) this.list.append(inPlace(t("data.no_more_rows")));
     this.back.disabled = this.start === 0;
     this.forth.disabled = answer.rows.length < this.count || this.start + this.count >= (answer.total ?? Infinity);
     const last = this.start + answer.rows.length;
-    setText(this.where, cards.length ? t("data.shown", { first: formatCount(this.start + 1), last: formatCount(last) }) : "");
+    setText(
+      this.where,
+      cards.length ? t("data.shown", { first: formatCount(this.start + 1), last: formatCount(last) }) : "",
+    );
   }
 }
 
@@ -85,7 +94,11 @@ function packed(cards, answer) {
   const groups = answer.packs.map((indices, i) => {
     const used = indices.reduce((sum, index) => sum + (answer.rows[index]?.kept ?? 0), 0);
     const values = { number: i + 1, used: formatCount(used), cutoff: formatCount(answer.cutoff_len), rows: indices.length };
-    const group = el("section", { className: "td-pack" }, el("h4", {}, t(indices.length === 1 ? "data.pack_one" : "data.pack", values)));
+    const group = el(
+      "section",
+      { className: "td-pack" },
+      el("h4", {}, t(indices.length === 1 ? "data.pack_one" : "data.pack", values)),
+    );
     group.append(...indices.map((index) => cards[index]).filter(Boolean));
     return group;
   });
@@ -107,7 +120,8 @@ export function problemLines(problems) {
 }
 
 function placeOf({ file, row, column }) {
-  return [file, row ? t("data.row", { number: row }) : "", column].filter(Boolean).join(", ").replace(/$/, file || row || column ? ": " : "");
+  const place = [file, row && t("data.row", { number: row }), column].filter(Boolean).join(", ");
+  return place && `${place}: `;
 }
 
 function legend() {

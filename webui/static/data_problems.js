@@ -24,7 +24,8 @@ export class Problems {
     const problems = answer.problems ?? [];
     const dropped = Object.entries(answer.dropped ?? {}).filter(([, count]) => count > 0);
     const bad = dropped.reduce((sum, [, count]) => sum + count, 0) || problems.length;
-    setText(this.said, bad ? t("data.bad_rows", { count: formatCount(bad), read: formatCount(answer.read ?? 0) }) : answer.error ? answer.error : t("data.no_problem"));
+    const counts = { count: formatCount(bad), read: formatCount(answer.read ?? 0) };
+    setText(this.said, bad ? t("data.bad_rows", counts) : (answer.error ?? t("data.no_problem")));
     this.element.classList.toggle("good", !bad && !answer.error);
     this.reasons.replaceChildren(...dropped.map(([reason, count]) => el("li", {}, el("b", {}, formatCount(count)), reason)));
     this.scroll.hidden = !problems.length;
@@ -47,7 +48,11 @@ export class Problems {
 
   #line(problem) {
     const { file, row, column, reason } = problem;
-    const open = el("button", { type: "button", className: "td-link", onclick: () => this.#open(problem, line) }, row ? formatCount(row) : "–");
+    const open = el(
+      "button",
+      { type: "button", className: "td-link", onclick: () => this.#open(problem, line) },
+      row ? formatCount(row) : "–",
+    );
     const cells = [file ?? "", open, column ?? "", reason].map((content) => el("td", {}, content));
     const line = el("tr", { onclick: (event) => event.target.closest("button") || this.#open(problem, line) }, ...cells);
     return line;

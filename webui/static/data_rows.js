@@ -1,6 +1,7 @@
 // The rows of a dataset as they stand in its files: paged, searched, long cells folded.
 
 import { Latest } from "./data_calls.js";
+import { button, inPlace, searchField } from "./data_fields.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
 
@@ -17,24 +18,37 @@ export class RawRows {
     this.head = el("tr");
     this.body = el("tbody");
     this.error = el("div", { className: "note bad", role: "alert", hidden: true });
-    this.nothing = el("p", { className: "td-nothing", role: "status", hidden: true });
+    this.nothing = inPlace("");
     this.where = el("span", { className: "td-where", role: "status" });
-    this.back = el("button", { type: "button", className: "td-button", onclick: () => this.#page(-1) }, t("data.back"));
-    this.forth = el("button", { type: "button", className: "td-button", onclick: () => this.#page(1) }, t("data.forth"));
-    const search = el("input", { type: "search", className: "td-search", placeholder: t("data.search_rows"), "aria-label": t("data.search_rows") });
-    search.addEventListener("input", () => {
+    this.back = button(t("data.back"), () => this.#page(-1));
+    this.forth = button(t("data.forth"), () => this.#page(1));
+    this.search = searchField(t("data.search_rows"), (words) => {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => {
-        this.text = search.value;
+        this.text = words;
         this.refresh({ fromStart: true });
       }, SEARCH_DELAY_MS);
     });
-    this.search = search;
     const pager = el("span", { className: "td-pager" }, this.back, this.where, this.forth);
     const table = el("table", {}, el("thead", {}, this.head), this.body);
-    this.scroll = el("div", { className: "td-scroll", tabIndex: 0, role: "region", "aria-label": t("data.view_rows") }, table);
-    this.element = el("div", { className: "td-raw" }, el("div", { className: "td-bar" }, search, pager), this.error, this.nothing, this.scroll);
-    this.latest = new Latest("raw", (answer) => this.#draw(answer), (busy) => this.element.classList.toggle("busy", busy));
+    this.scroll = el(
+      "div",
+      { className: "td-scroll", tabIndex: 0, role: "region", "aria-label": t("data.view_rows") },
+      table,
+    );
+    this.element = el(
+      "div",
+      { className: "td-raw" },
+      el("div", { className: "td-bar" }, this.search, pager),
+      this.error,
+      this.nothing,
+      this.scroll,
+    );
+    this.latest = new Latest(
+      "raw",
+      (answer) => this.#draw(answer),
+      (busy) => this.element.classList.toggle("busy", busy),
+    );
   }
 
   refresh({ fromStart = false } = {}) {
@@ -81,7 +95,11 @@ export class RawRows {
     this.#say(answer.rows.length ? "" : t("data.no_row"));
     const last = this.start + answer.rows.length;
     const known = answer.total !== null && answer.total !== undefined;
-    const values = { first: formatCount(this.start + 1), last: formatCount(last), total: known ? formatCount(answer.total) : "" };
+    const values = {
+      first: formatCount(this.start + 1),
+      last: formatCount(last),
+      total: known ? formatCount(answer.total) : "",
+    };
     setText(this.where, answer.rows.length ? t(known ? "data.shown_of" : "data.shown", values) : "");
     this.back.disabled = this.start === 0;
     this.forth.disabled = known ? last >= answer.total : answer.rows.length < ROWS;
@@ -92,13 +110,18 @@ function drawRow({ file, number, row, text, problem }, columns, several) {
   const name = el("td", { className: "number" }, formatCount(number));
   if (several) name.append(el("small", {}, file));
   if (problem || row === null) {
-    const cell = el("td", { className: "td-bad-row", colSpan: Math.max(1, columns.length) }, el("b", {}, problem ?? ""), folded(text ?? ""));
+    const cell = el(
+      "td",
+      { className: "td-bad-row", colSpan: Math.max(1, columns.length) },
+      el("b", {}, problem ?? ""),
+      folded(text ?? ""),
+    );
     return el("tr", {}, name, cell);
   }
-  const value = (column) => (row && typeof row === "object" && !Array.isArray(row) ? row[column] : columns.length === 1 ? row : undefined);
+  const isRecord = typeof row === "object" && !Array.isArray(row);
   const cells = columns.map((column) => {
     const cell = el("td", { "data-column": column });
-    const content = value(column);
+    const content = isRecord ? row[column] : row; // what is no record has one column
     if (content === undefined || content === null || content === "") cell.classList.add("void");
     else cell.append(folded(asText(content)));
     return cell;

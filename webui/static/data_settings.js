@@ -11,18 +11,30 @@ export class Settings {
   /** `prefix` keeps the ids of two sets of fields apart. */
   constructor(onchange, { prefix = "td" } = {}) {
     this.onchange = onchange;
-    const set = (name, delay = 0) => (value) => this.#set(name, value, delay);
-    const argument = (name) => t(`arg.${name}.label`);
-    const options = (name) => ({ id: `${prefix}-${name}`, help: t(`arg.${name}.help`) });
     const { settings } = state;
-    const onOff = [["true", t("form.on")], ["false", t("form.off")]];
+    /** A field of `kind` for an argument; `more` is what that kind takes beside label, value and id. */
+    const field = (kind, name, value, more = [], { delay = 0, read = (typed) => typed, ...options } = {}) => {
+      const set = (typed) => this.#set(name, read(typed), delay);
+      const about = { id: `${prefix}-${name}`, help: t(`arg.${name}.help`), ...options };
+      return kind(t(`arg.${name}.label`), value, ...more, set, about);
+    };
+    const onOff = [
+      ["true", t("form.on")],
+      ["false", t("form.off")],
+    ];
+    const thinking = [...onOff, ["null", t("data.thinking_null")]];
+    const auto = t("form.auto");
     this.fields = {
-      model_name_or_path: textField(argument("model_name_or_path"), settings.model_name_or_path, set("model_name_or_path", 400), { ...options("model_name_or_path"), suggest: true, wide: true }),
-      template: textField(argument("template"), settings.template, set("template", 250), { ...options("template"), suggest: true, placeholder: t("form.auto") }),
-      cutoff_len: numberField(argument("cutoff_len"), settings.cutoff_len, set("cutoff_len", DELAY_MS), options("cutoff_len")),
-      enable_thinking: selectField(argument("enable_thinking"), settings.enable_thinking, [...onOff, ["null", t("data.thinking_null")]], set("enable_thinking"), options("enable_thinking")),
-      packing: checkField(argument("packing"), settings.packing === "true", (on) => this.#set("packing", String(on)), options("packing")),
-      mask_history: checkField(argument("mask_history"), settings.mask_history, set("mask_history"), options("mask_history")),
+      model_name_or_path: field(textField, "model_name_or_path", settings.model_name_or_path, [], {
+        delay: 400,
+        suggest: true,
+        wide: true,
+      }),
+      template: field(textField, "template", settings.template, [], { delay: 250, suggest: true, placeholder: auto }),
+      cutoff_len: field(numberField, "cutoff_len", settings.cutoff_len, [], { delay: DELAY_MS }),
+      enable_thinking: field(selectField, "enable_thinking", settings.enable_thinking, [thinking]),
+      packing: field(checkField, "packing", settings.packing === "true", [], { read: String }),
+      mask_history: field(checkField, "mask_history", settings.mask_history),
     };
     this.offerChoices();
     this.element = el("div", { className: "td-settings" }, ...Object.values(this.fields).map((field) => field.element));
@@ -31,7 +43,8 @@ export class Settings {
   /** Show what `state` says: another set of these fields may have changed it. */
   sync() {
     const { settings } = state;
-    for (const name of ["model_name_or_path", "template", "cutoff_len", "enable_thinking"]) this.fields[name].input.value = settings[name];
+    for (const name of ["model_name_or_path", "template", "cutoff_len", "enable_thinking"])
+      this.fields[name].input.value = settings[name];
     this.fields.packing.input.checked = settings.packing === "true";
     this.fields.mask_history.input.checked = settings.mask_history;
   }

@@ -56,7 +56,8 @@ export function settingArguments() {
   const { model_name_or_path, template, cutoff_len, packing, mask_history, enable_thinking } = state.settings;
   const given = { model_name_or_path: model_name_or_path.trim(), mask_history };
   if (template.trim()) given.template = template.trim();
-  if (String(cutoff_len).trim()) given.cutoff_len = /^\d+$/.test(String(cutoff_len).trim()) ? Number(cutoff_len) : cutoff_len;
+  if (String(cutoff_len).trim())
+    given.cutoff_len = /^\d+$/.test(String(cutoff_len).trim()) ? Number(cutoff_len) : cutoff_len;
   if (packing) given.packing = packing === "true";
   given.enable_thinking = enable_thinking === "null" ? null : enable_thinking === "true";
   return given;

@@ -1,6 +1,7 @@
 // One row as the model sees it: its tokens in the rendered text's own line breaks, what is learnt marked by colour, weight
 // and underline, what is cut struck out behind a border. The text of the tokens is the text that is trained on.
 
+import { inPlace } from "./data_fields.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
 
@@ -19,18 +20,26 @@ export function rowCard(row, cutoff, hint = "") {
     return card;
   }
   const learnt = row.learnt ?? row.tokens.filter((token) => token.learn && !token.cut).length;
-  const figures = [t("data.tokens", { count: formatCount(row.kept ?? row.tokens.length) }), t("data.learnt", { count: formatCount(learnt) })];
+  const figures = [
+    t("data.tokens", { count: formatCount(row.kept ?? row.tokens.length) }),
+    t("data.learnt", { count: formatCount(learnt) }),
+  ];
   const info = el("output", { className: "td-info" }, hint);
   const header = el("header", {}, title, info, el("span", { className: "td-figures" }, figures.join(" · ")));
   if (row.kind === "label") {
-    header.append(el("span", { className: row.desirable ? "pill succeeded" : "pill failed" }, t(row.desirable ? "data.desirable" : "data.undesirable")));
+    const [pill, words] = row.desirable ? ["pill succeeded", "data.desirable"] : ["pill failed", "data.undesirable"];
+    header.append(el("span", { className: pill }, t(words)));
   }
   if (row.truncated) {
     const left = formatCount(row.length - row.kept);
     header.append(el("span", { className: "pill stopped" }, t("data.cut", { count: left })));
   }
   card.append(header, tokenText(row, cutoff, info));
-  if (row.rejected) card.append(el("h4", { className: "td-second" }, t("data.rejected")), tokenText({ ...row, ...row.rejected }, cutoff, info));
+  if (row.rejected)
+    card.append(
+      el("h4", { className: "td-second" }, t("data.rejected")),
+      tokenText({ ...row, ...row.rejected }, cutoff, info),
+    );
   return card;
 }
 
@@ -42,11 +51,18 @@ function tokenText(row, cutoff, info) {
   const blocks = new Set(row.block_starts);
   text.append(...pieces(drawn, cutoff, blocks));
   if (drawn.length < row.tokens.length) {
-    const rest = el("button", { type: "button", className: "td-more" }, t("data.all_tokens", { count: formatCount(row.tokens.length) }));
+    const rest = el(
+      "button",
+      { type: "button", className: "td-more" },
+      t("data.all_tokens", { count: formatCount(row.tokens.length) }),
+    );
     rest.addEventListener("click", () => text.replaceChildren(...pieces(row.tokens, cutoff, blocks)));
     text.append(rest);
   }
-  if (row.length > row.tokens.length) text.append(el("p", { className: "td-nothing" }, t("data.first_tokens", { count: formatCount(row.tokens.length), length: formatCount(row.length) })));
+  if (row.length > row.tokens.length) {
+    const counts = { count: formatCount(row.tokens.length), length: formatCount(row.length) };
+    text.append(inPlace(t("data.first_tokens", counts)));
+  }
   const all = () => [...text.querySelectorAll(".tok")];
   let current = -1;
   const point = (token) => {
@@ -87,7 +103,12 @@ function pieces(tokens, cutoff, blocks) {
       found.push(run);
       kind = its;
     }
-    const element = el("span", { className: at % 2 ? "tok odd" : "tok", "data-at": at, "data-id": token.id, title: `${token.id}` });
+    const element = el("span", {
+      className: at % 2 ? "tok odd" : "tok",
+      "data-at": at,
+      "data-id": token.id,
+      title: `${token.id}`,
+    });
     if (its === "learn") element.dataset.learn = "";
     element.textContent = token.text;
     if (/^<[|/\w].*>$/.test(token.text.trim())) element.classList.add("control");

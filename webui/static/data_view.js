@@ -6,7 +6,7 @@ import { Problems } from "./data_problems.js";
 import { RawRows } from "./data_rows.js";
 import { Settings } from "./data_settings.js";
 import { VIEWS, remember, settingArguments, sourceArguments, state } from "./data_state.js";
-import { tabStrip } from "./data_fields.js";
+import { button, tabStrip } from "./data_fields.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
 
@@ -15,21 +15,31 @@ export class DatasetView {
     this.name = el("h2");
     this.facts = el("p", { className: "td-facts" });
     this.problem = el("div", { className: "note bad", hidden: true });
-    this.train = el("button", { type: "button", className: "td-button primary", id: "td-train", onclick: trainOnThis }, t("data.train"));
-    const question = () => ({ ...sourceArguments(), ...settingArguments() });
+    this.train = button(t("data.train"), trainOnThis, { id: "td-train", primary: true });
+    const question = () => (this.settings.ready() ? { ...sourceArguments(), ...settingArguments() } : null);
+    const onStats = (answer) => this.#noteProblems(answer);
     const onError = (answer) => this.settings.mark(answer);
     this.problems = new Problems(sourceArguments);
     this.parts = {
-      tokens: new Preview(() => (this.settings.ready() ? question() : null), { onError }),
+      tokens: new Preview(question, { onError }),
       rows: new RawRows(sourceArguments),
-      lengths: new Lengths(() => (this.settings.ready() ? question() : null), { onError, onStats: (answer) => this.#noteProblems(answer) }),
+      lengths: new Lengths(question, { onError, onStats }),
     };
     this.parts.problems = this.problems;
     this.settings = new Settings(() => this.#changed());
-    this.strip = tabStrip(t("data.views"), VIEWS.map((view) => [view, t(`data.view_${view}`)]), state.view, (view) => this.#choose(view));
+    const tabs = VIEWS.map((view) => [view, t(`data.view_${view}`)]);
+    this.strip = tabStrip(t("data.views"), tabs, state.view, (view) => this.#choose(view));
     this.panel = el("div", { className: "td-panel", id: "td-panel", role: "tabpanel", tabIndex: -1 });
     const head = el("div", { className: "td-head" }, el("div", {}, this.name, this.facts), this.train);
-    this.element = el("section", { className: "ts-card td-view" }, head, this.problem, this.strip.element, this.settings.element, this.panel);
+    this.element = el(
+      "section",
+      { className: "ts-card td-view" },
+      head,
+      this.problem,
+      this.strip.element,
+      this.settings.element,
+      this.panel,
+    );
     this.working = [this.train, this.strip.element, this.settings.element, this.panel];
     this.stale = new Set();
   }
