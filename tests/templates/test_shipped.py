@@ -36,13 +36,17 @@ OTHERS = (
     "<|eot|>",
     "</s>",
 )
-# Contents as lists of parts are what these take; they are for pictures.
-MEDIA = ("idefics3", "llava_next", "smolvlm")
 # The last answer's beginning differs from what the generation prompt writes; a note says so.
 NOTED = ("deepseek_r1_distill", "deepseekv3", "nemotron_3_5_lightning", "nemotron_3_nano", "nemotron_3_super")
 NOTED += ("nemotron_3_ultra",)
-NAMES = sorted(path.stem for path in FOLDER.glob("*.jinja") if not path.stem.endswith("_training"))
-NAMES = [name for name in NAMES if name not in MEDIA]
+NAMES = (
+    "cohere", "cohere2", "deepseek_r1_distill", "deepseekv3", "diffusion_gemma", "gemma", "gemma3", "gemma4",
+    "gemma4_v2", "gemma4_v3", "gemma4_v4", "gemma4_v5", "glm4moe", "gptoss", "lfm2", "lfm2_2_5",
+    "lfm2_2_5_v2", "lfm2_2_5_vl", "lfm2_v2", "llama3", "llama3_1", "llama3_2", "muse_glimmer",
+    "nemotron_3_5_lightning", "nemotron_3_nano", "nemotron_3_super", "nemotron_3_ultra", "phi3", "phi3_5",
+    "qwen2_5", "qwen2_5_vl", "qwen3", "qwen3_5_nothink", "qwen3_5_think", "qwen3_6", "qwen3_8",
+    "qwen3_instruct_2507", "qwen3_vl",
+)  # fmt: skip
 NOW: dict[str, Any] = {
     "type": "function",
     "function": {
