@@ -71,10 +71,12 @@ def build_store(spec: DatasetSpec, setting: Setting) -> tuple[Store, DatasetRepo
             store = None if setting.data.overwrite_cache and came_first else open_store(path)
             if store is None:
                 return _write(path, spec, sources, setting)
-    account = DatasetReport.from_json(store.meta["report"])
-    account.from_cache = True
     # The same content may be registered under another name or path than the one that filled the cache.
-    account.name, account.files = spec.name, [str(file) for file in files]
+    account = DatasetReport.from_cache_of(store.meta["report"]).renamed(
+        spec.name, [str(file) for file in files]
+    )
+    # How many bad rows are too many is this run's to say.
+    stop_if_bad(account, setting.data.max_bad_rows)
     _take_notes(setting.chat, store.meta["notes"])
     setting.progress("tokenizing", account.read, account.read)
     return store, account

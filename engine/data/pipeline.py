@@ -72,6 +72,7 @@ def load_datasets(
         train, evals, report = _load_stream(setting)
     else:
         train, evals, report = _load_tables(setting)
+    held_out = sum(len(table) for table in evals.values()) if data.val_size else 0
     if isinstance(train, TokenTable):
         report.train_rows = len(train)
         report.histogram = histogram(train.lengths)
@@ -79,6 +80,8 @@ def load_datasets(
     if stage == "pt":
         evals = {name: table.blocks(data.cutoff_len) for name, table in evals.items()}
     report.eval_rows = sum(len(table) for table in evals.values())
+    report.mix_strategy = data.mix_strategy
+    report.held_out = held_out
     for note in chat.notes:
         report.note(note)
     if (data.preprocessing_num_workers or 1) > 1 and not can_fork():
@@ -112,7 +115,7 @@ def _load_tables(setting: Setting) -> tuple[TokenTable | None, dict[str, TokenTa
         stores.append(store)
         report.datasets.append(account)
     evals = _load_evals(eval_specs, setting, report)
-    train = _mix(stores, setting) if stores else None
+    train = _mix(stores, setting, report) if stores else None
     if train is not None and setting.data.val_size:
         kept, held_out = split_validation(len(train), setting.data.val_size, seed=setting.seed)
         train, evals = train.select(kept), {EVAL: train.select(held_out)}
@@ -131,14 +134,21 @@ def _load_evals(specs: Sequence[DatasetSpec], setting: Setting, report: DataRepo
     return {EVAL: TokenTable(stores)} if stores else {}
 
 
-def _mix(stores: Sequence[Store], setting: Setting) -> TokenTable:
+def _mix(stores: Sequence[Store], setting: Setting, report: DataReport) -> TokenTable:
     whole, data = TokenTable(stores), setting.data
-    if data.mix_strategy == "concat" or len(stores) == 1:
-        return whole
     sizes = [len(store.order) for store in stores]
+    if data.mix_strategy == "concat" or len(stores) == 1:
+        _count_drawn(report, sizes)
+        return whole
     probs = read_probs(data.interleave_probs, len(stores))
     pairs = interleave(sizes, data.mix_strategy, probs, setting.seed)
+    _count_drawn(report, np.bincount(pairs[:, 0], minlength=len(stores)).tolist())
     return whole.select(np.concatenate(([0], np.cumsum(sizes)))[pairs[:, 0]] + pairs[:, 1])
+
+
+def _count_drawn(report: DataReport, counts: Sequence[int]) -> None:
+    for account, count in zip(report.datasets, counts, strict=True):
+        account.drawn = count
 
 
 def _load_stream(setting: Setting) -> tuple[TokenStream | None, dict[str, TokenTable], DataReport]:

@@ -6,8 +6,8 @@ Try: python -c "from engine.data.report import *; print(RowProblem('a.json', 3, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ class DatasetReport:
     """The account of one dataset. `dropped` counts rows by reason and read = used + sum(dropped).
 
     guarded: rows whose text spelt a control token, which was taken as ordinary characters. lost_answers:
-    answers of truncated rows for which no room was left.
+    answers of truncated rows for which no room was left. drawn: rows of the mix that come from it, before
+    any are held out; more than `used` where rows come again. None for rows that are evaluated.
     """
 
     name: str
@@ -61,6 +62,7 @@ class DatasetReport:
     learnt_tokens: int = 0
     guarded: int = 0
     lost_answers: int = 0
+    drawn: int | None = None
     from_cache: bool = False
 
     def merge(self, later: DatasetReport) -> None:
@@ -95,6 +97,7 @@ class DatasetReport:
             "learnt_tokens": self.learnt_tokens,
             "guarded": self.guarded,
             "lost_answers": self.lost_answers,
+            "drawn": self.drawn,
             "from_cache": self.from_cache,
         }
 
@@ -102,6 +105,36 @@ class DatasetReport:
     def from_json(cls, record: Mapping[str, Any]) -> DatasetReport:
         problems = [RowProblem(**problem) for problem in record["problems"]]
         return cls(**{**record, "problems": problems})
+
+    @classmethod
+    def from_cache_of(cls, record: Mapping[str, Any]) -> DatasetReport:
+        """The account of the run that read the rows."""
+        return cls.from_json({**record, "from_cache": True})
+
+    def renamed(self, name: str, files: Sequence[str]) -> DatasetReport:
+        """The same rows under another name, in files of other names."""
+        now = dict(zip(self.files, files, strict=True))
+        problems = [replace(problem, file=now.get(problem.file, problem.file)) for problem in self.problems]
+        return replace(self, name=name, files=list(files), problems=problems)
+
+    def lines(self, role: str) -> list[str]:
+        """The account as sentences for the log. role: the argument that named it."""
+        share = self.learnt_tokens / self.tokens if self.tokens else 0.0
+        line = f"{role} {self.name}: {self.used:,} of {self.read:,} rows, {self.tokens:,} tokens, "
+        line += f"{share:.0%} of them learnt"
+        line += f", {self.truncated:,} rows cut to cutoff_len" if self.truncated else ""
+        line += " (from the token cache)" if self.from_cache else ""
+        lines = [line, *(f"  {count:,} dropped: {reason}" for reason, count in self.dropped.items())]
+        if self.lost_answers:
+            lines.append(
+                f"  {self.lost_answers:,} later answers left out: no room for them within cutoff_len"
+            )
+        if self.guarded:
+            lines.append(
+                f"  {self.guarded:,} rows spell a control token of the tokenizer: taken as ordinary "
+                "characters (allow_control_tokens=false)"
+            )
+        return lines
 
 
 @dataclass
@@ -116,7 +149,8 @@ class Estimate:
 class DataReport:
     """The account of a whole run. `notes` are one-line remarks a person should read once.
 
-    streaming: rows are read while the run goes on, so that every count grows with it.
+    held_out: rows that val_size took. streaming: rows are read while the run goes on, so that every count
+    grows with it.
     """
 
     datasets: list[DatasetReport] = field(default_factory=list)
@@ -128,6 +162,8 @@ class DataReport:
     packing_fill: float | None = None
     histogram: list[dict[str, int | None]] = field(default_factory=list)
     seconds: float = 0.0
+    mix_strategy: str = "concat"
+    held_out: int = 0
     streaming: bool = False
     estimate: Estimate | None = None
 
@@ -143,6 +179,8 @@ class DataReport:
             "eval_datasets": [dataset.to_json() for dataset in self.eval_datasets],
             "train_rows": self.train_rows,
             "eval_rows": self.eval_rows,
+            "held_out": self.held_out,
+            "mix_strategy": self.mix_strategy,
             "tokens": tokens,
             "learnt_tokens": learnt,
             "labelled_share": round(learnt / tokens, 4) if tokens else None,
@@ -162,26 +200,18 @@ class DataReport:
         lines = []
         for role, datasets in (("dataset", self.datasets), ("eval_dataset", self.eval_datasets)):
             for dataset in datasets:
-                share = dataset.learnt_tokens / dataset.tokens if dataset.tokens else 0.0
-                line = (
-                    f"{role} {dataset.name}: {dataset.used} of {dataset.read} rows, {dataset.tokens} tokens, "
-                )
-                line += f"{share:.0%} of them learnt"
-                line += f", {dataset.truncated} rows cut to cutoff_len" if dataset.truncated else ""
-                line += " (from the token cache)" if dataset.from_cache else ""
-                lines.append(line)
-                if dataset.lost_answers:
-                    lines.append(
-                        f"  {dataset.lost_answers} later answers left out: no room for them within cutoff_len"
-                    )
-                if dataset.guarded:
-                    lines.append(
-                        f"  {dataset.guarded} rows spell a control token of the tokenizer: taken as ordinary "
-                        "characters (allow_control_tokens=false)"
-                    )
-                lines.extend(f"  {count} dropped: {reason}" for reason, count in dataset.dropped.items())
-        if self.packed_rows is not None:
-            lines.append(f"packing: {self.packed_rows} rows, {self.packing_fill:.1%} full")
+                if self.streaming and not dataset.read:
+                    lines.append(f"{role} {dataset.name}: streamed from {', '.join(dataset.files)}")
+                else:
+                    lines += dataset.lines(role)
+        drawn = [dataset.drawn for dataset in self.datasets if dataset.drawn is not None]
+        if drawn != [dataset.used for dataset in self.datasets] and drawn:
+            parts = f" ({', '.join(f'{count:,}' for count in drawn)})" if len(drawn) > 1 else ""
+            lines.append(f"mix {self.mix_strategy}: {sum(drawn):,} rows{parts}")
+        if self.held_out:
+            lines.append(f"{self.train_rows:,} rows to train on, {self.held_out:,} held out")
+        if self.packed_rows:
+            lines.append(f"packing: {self.packed_rows:,} rows, {self.packing_fill:.1%} full")
         return lines + self.notes
 
 

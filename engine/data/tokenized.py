@@ -19,6 +19,7 @@ import numpy as np
 
 from engine.data.alone import one_at_a_time
 from engine.data.build import CACHE_VERSION, Setting, tokenizer_digest
+from engine.data.read import stop_if_bad
 from engine.data.report import DataReport, DatasetReport
 from engine.data.store import Store
 from engine.data.table import TokenTable
@@ -114,25 +115,21 @@ def _load(path: Path, setting: Setting) -> Tables:
         stores = [Store(path / name) for name in meta["stores"]]
         tables = {name: _read_table(path, name, stores) for name in meta["tables"]}
         report = DataReport(
-            datasets=[_account(record) for record in meta["datasets"]],
-            eval_datasets=[_account(record) for record in meta["eval_datasets"]],
+            datasets=[DatasetReport.from_cache_of(record) for record in meta["datasets"]],
+            eval_datasets=[DatasetReport.from_cache_of(record) for record in meta["eval_datasets"]],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"tokenized_path: {path} is damaged ({error}). Delete it, or set overwrite_cache=true to write "
             "it anew"
         ) from None
+    for account in (*report.datasets, *report.eval_datasets):
+        stop_if_bad(account, setting.data.max_bad_rows)
     setting.chat.notes.extend(note for note in meta["notes"] if note not in setting.chat.notes)
     report.note(f"tokens were read from {path}; the dataset files were not looked at")
     if meta["seed"] != setting.seed and (setting.data.val_size or setting.data.mix_strategy != "concat"):
         report.note(f"tokenized_path: rows were split and mixed with seed {meta['seed']}, not {setting.seed}")
     return tables.pop("train", None), tables, report
-
-
-def _account(record: Mapping[str, Any]) -> DatasetReport:
-    account = DatasetReport.from_json(record)
-    account.from_cache = True
-    return account
 
 
 def _read_table(path: Path, name: str, stores: Sequence[Store]) -> TokenTable:

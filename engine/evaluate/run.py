@@ -106,7 +106,8 @@ def _load(args: Any, data: Any, run: Any) -> Subject:
     )
     for line in prepared.report.lines():
         print(line, flush=True)
-    write_whole(run.paths.data_report, json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False))
+    record = json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False)
+    write_whole(run.paths.data_report, record + "\n")
     if not sum(len(table) for table in prepared.evals.values()):
         raise DataError("no row of the dataset can be evaluated: every one was left out (see above)")
     model, tokenizer = load_for_inference(args.model, device="cpu" if args.evaluation.use_cpu else None)

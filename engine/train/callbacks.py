@@ -185,6 +185,9 @@ class DataReportKeeper(TrainerCallback):
 
     def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         self.write()
+        if self.report.streaming:
+            for line in self.report.lines():
+                say(line)
 
 
 class StopWhenAsked(TrainerCallback):

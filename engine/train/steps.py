@@ -59,7 +59,8 @@ def report_data(prepared: Prepared, args: TrainArgs, run: Run) -> None:
 
 
 def write_report(prepared: Prepared, run: Run) -> None:
-    write_whole(run.paths.data_report, json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False))
+    record = json.dumps(prepared.report.to_json(), indent=2, ensure_ascii=False)
+    write_whole(run.paths.data_report, record + "\n")
 
 
 def count_steps(train: Any, args: TrainArgs) -> int | None:

@@ -368,3 +368,31 @@ def test_rows_with_media_are_left_out_with_what_to_do(bench: Bench) -> None:
     (reason,) = account.dropped
     assert "holds images, which a text model cannot read" in reason
     assert "take the images column out of dataset_info.json" in reason
+
+
+def test_bad_rows_are_judged_by_the_run_that_reads_the_cache(bench: Bench, tmp_path: Path) -> None:
+    bench.add("holed", [*alpaca(40), {"instruction": "no answer"}])
+    settings: dict[str, Any] = {"dataset": ("holed",), "tokenized_path": str(tmp_path / "tokens")}
+    for options in ({"dataset": ("holed",)}, settings):
+        bench.load(max_bad_rows=1, **options)
+        bench.load(max_bad_rows=0.05, **options)
+        for limit in (0, 0.01):
+            with pytest.raises(DataError, match="1 of 41 rows cannot be used"):
+                bench.load(max_bad_rows=limit, **options)
+    bench.add("moved", [*alpaca(40), {"instruction": "no answer"}])
+    account = bench.load(dataset=("moved",), max_bad_rows=1).report.datasets[0]
+    assert account.from_cache and account.problems[0].file.endswith("moved.json")
+
+
+def test_every_row_of_the_mix_is_accounted_for(bench: Bench) -> None:
+    bench.add("other", alpaca(5, start=50), num_samples=7)
+    under = bench.load(dataset=("rows", "other"), mix_strategy="interleave_under", val_size=3)
+    record = under.report.to_json()
+    assert [account["drawn"] for account in record["datasets"]] == [7, 7]
+    assert [account["used"] for account in record["datasets"]] == [20, 5]
+    assert (record["train_rows"], record["held_out"], record["eval_rows"]) == (11, 3, 3)
+    lines = under.report.lines()
+    assert "mix interleave_under: 14 rows (7, 7)" in lines
+    assert "11 rows to train on, 3 held out" in lines
+    assert "mix concat: 7 rows" in bench.load(dataset=("other",)).report.lines()
+    assert not [line for line in bench.load().report.lines() if line.startswith("mix")]

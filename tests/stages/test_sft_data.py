@@ -40,6 +40,10 @@ def test_a_streamed_run_and_its_report(tiny_random, folder, capsys):
     assert any("dataloader_num_workers has no effect" in note for note in report["notes"])
     assert [event for event in logged(root) if "eval_loss" in event]
     assert losses(root)[0] != losses(root)[-1]
+    said = capsys.readouterr().out
+    before, after = said.split("step 1/6")
+    assert "dataset words: streamed from " in before and "0 of 0" not in said
+    assert f"dataset words: {report['datasets'][0]['used']} of {report['datasets'][0]['read']} rows" in after
 
 
 @pytest.mark.parametrize("packing", [False, True])
