@@ -129,11 +129,12 @@ def test_no_worker_outlives_the_process_that_started_it(number: signal.Signals) 
         workers = psutil.Process(child.pid).children()
         child.send_signal(number)
         assert child.wait(30) != 0
-        # The pipe of the output ends when the last process that holds it is gone.
-        child.stdout.read()
     assert len(workers) == 2
-    psutil.wait_procs(workers, timeout=10)
-    assert not [worker for worker in workers if worker.is_running() and worker.status() != "zombie"]
+    _, left = psutil.wait_procs(workers, timeout=10)
+    alive = [worker for worker in left if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
+    for worker in alive:
+        worker.kill()
+    assert not alive
 
 
 def test_the_data_path_itself_imports_no_torch() -> None:
