@@ -241,6 +241,19 @@ def test_borders_by_bytes_are_those_by_offsets(
         assert alone.row(0) == fast.row(number)
 
 
+def test_texts_that_shrink_and_grow_alike_hide_nothing() -> None:
+    """Composed, the question loses three bytes and the answer gains three: a sum would not show it."""
+    tokenizer = build_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    rendered = render([conversation("e\u0301" * 3, "\u0958 is a letter")], load_chat(tokenizer))
+    assert isinstance(rendered[0], Rendered)
+    given = {"cutoff_len": 2048, "mask_history": False, "train_on_prompt": False}
+    batch = Encoder(tokenizer, **given)([rendered[0]])
+    assert len(tokenizer.decode(batch.ids).encode()) == len(rendered[0].text.encode())
+    _, labels = batch.row(0)
+    assert learnt_text(tokenizer, labels) == "\u0915\u093c is a letter<|im_end|>"
+
+
 def test_which_tokenizers_are_counted_by_bytes(tokenizer: Any) -> None:
     backend = tokenizer.backend_tokenizer
     widths = byte_widths(backend)
