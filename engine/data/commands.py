@@ -178,6 +178,8 @@ def given_arguments(words: Sequence[str]) -> dict[str, Any]:
         if "=" not in name or Path(name).is_file():
             words.pop(0)
             is_file = name.endswith(DATA_SUFFIXES) and Path(name).is_file()
+            if name.endswith(DATA_SUFFIXES) and "/" in name and not is_file:
+                raise UserError(f"no such file {name}")
             first = {"path": name} if is_file else {"dataset": name}
     given = {**read_argv("train", words), **first}
     if "path" in first:
@@ -325,7 +327,10 @@ def _render(options: argparse.Namespace) -> int:
     if options.tokenizer:
         given["model_name_or_path"] = options.tokenizer
     try:
-        conversation = json.loads(sys.stdin.buffer.read().decode("utf-8-sig"))
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+        if not text.strip():
+            raise UserError('standard input is empty; expected {"messages": [...]}')
+        conversation = json.loads(text)
     except UnicodeDecodeError as error:
         raise UserError(f"standard input: byte {error.start + 1} is not UTF-8") from None
     except json.JSONDecodeError as error:

@@ -53,7 +53,9 @@ def read_conversation(conversation: object) -> Example:
     try:
         return load_reader(_spec(), "chat" if answered else "prompt")(conversation)
     except RowError as error:
-        raise DataError(f"{error.column}: {error.reason}" if error.column else error.reason) from None
+        # There is no dataset_info.json here whose tags could be set.
+        reason = error.reason.partition(". Set tags in ")[0]
+        raise DataError(f"{error.column}: {reason}" if error.column else reason) from None
 
 
 def _role(message: object) -> object:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def find_files(names: str | Sequence[str], directory: Path) -> tuple[Path, ...]:
 
 
 def _find(name: str, directory: Path) -> list[Path]:
-    path = directory / name
+    path = directory / Path(name).expanduser()
     if path.is_dir():
         files = data_files(path)
         if not files:
@@ -49,7 +50,7 @@ def _find(name: str, directory: Path) -> list[Path]:
             )
         return [path]
     if not GLOB.search(name):
-        raise DataError(f"no such file {path}{_nearest(path)}")
+        raise DataError(f"no such file {path}{_way_out(path)}")
     matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
     files = [file for file in matches if file.is_file() and kind_of(file)]
     if not files:
@@ -57,7 +58,11 @@ def _find(name: str, directory: Path) -> list[Path]:
     return files
 
 
-def _nearest(path: Path) -> str:
+def _way_out(path: Path) -> str:
+    if path.is_symlink():
+        return f": it is a link to {path.readlink()}, which is not there"
+    if "\\" in str(path) and os.sep == "/":
+        return "; the folders of a path are separated by / here"
     names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, names, 1, cutoff=0.7)
     return f"; did you mean {near[0]}?" if near else ""

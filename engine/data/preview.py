@@ -30,6 +30,8 @@ WHOLE = 2**31 - 1
 MAX_TOKENS = 10_000
 MAX_TEXT = 200_000
 """of a row that is larger, nobody looks at the rest in a preview"""
+MAX_ENCODED = 10_000_000
+"""characters; to encode more takes longer than anybody waits for a preview"""
 
 
 def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
@@ -45,6 +47,8 @@ def preview(view: View, *, start: int = 0, count: int = 5) -> dict[str, Any]:
         notes.append("the words alone: name a model or a template to see what the model sees")
     else:
         notes += view.chat.notes
+    if view.tokenizer is not None and any(row["spans"] and row["length"] is None for row in rows):
+        notes.append(f"a row of over {MAX_ENCODED:,} characters is shown without its tokens")
     if view.tokenizer is not None and any(row.get("stage") == "pt" for row in rows):
         mark_blocks(rows, data.cutoff_len)
     elif (data.packing or data.neat_packing) and view.tokenizer is not None:
@@ -109,7 +113,7 @@ def show_example(example: Example, view: View, stage: str) -> dict[str, Any]:
         **show_spans((rendered.text[start:end], learn) for start, end, learn in pieces),
         "problem": None,
     }
-    if view.tokenizer is None:
+    if view.tokenizer is None or len(rendered.text) > MAX_ENCODED:
         return shown
     cuts = bool(rendered.turns) and stage != "pt"
     return shown | show_tokens(rendered, view, cutoff_len=data.cutoff_len if cuts else WHOLE)

@@ -5,6 +5,7 @@ Try: tunesmith data preview identity --template qwen3
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
@@ -186,7 +187,8 @@ def print_stats(found: Mapping[str, Any]) -> int:
 def print_histogram(bins: Sequence[Mapping[str, int]], cutoff_len: int) -> None:
     most = max((one["rows"] for one in bins), default=0)
     room = min(BAR, max(10, shutil.get_terminal_size().columns - 32))
-    for one in bins:
+    # No row is that short: nothing to see.
+    for one in itertools.dropwhile(lambda one: not one["rows"], bins):
         bar = "#" * (round(one["rows"] / most * room) or (1 if one["rows"] else 0))
         over = one["from"] > cutoff_len
         line = f"{one['from']:>7,} to {one['to']:>7,} {one['rows']:>9,}  {bar}"

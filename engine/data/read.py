@@ -64,10 +64,13 @@ def _missing_text(spec: DatasetSpec, source: Source, missing: Sequence[str], pre
     found = ", ".join(f'"{column}"' for column in present)
     near = difflib.get_close_matches(missing[0], present, 1, cutoff=0.75)
     hint = f' (did you mean "{near[0]}"?)' if near else ""
-    return (
+    text = (
         f"dataset {spec.name}: {source.path}, row {first}: no column {wanted}{hint}; "
         f"the columns that exist are {found}. Set columns in dataset_info.json"
     )
+    # An entry for pre-training, as {"columns": {"prompt": "text"}}.
+    lone = spec.formatting == "alpaca" and spec.named == {"prompt"} and spec.columns["prompt"] in present
+    return f"{text}, or learn {spec.columns['prompt']} alone: stage pt" if lone else text
 
 
 def read_examples(

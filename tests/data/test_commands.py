@@ -191,6 +191,8 @@ def test_render_with_a_tokenizer_has_ids(said: Any, model_folder: Path, tokenize
     [
         (("render", "--template", "nope"), CONVERSATION, "not a known chat template"),
         (("render", "--template", "qwen3"), b"{", "line 1, column 2"),
+        (("render", "--template", "qwen3"), b"", "standard input is empty; expected"),
+        (("preview", "data/nope.json"), None, "no such file data/nope.json"),
         (("render", "--template", "qwen3"), b"\xff", "byte 1 is not UTF-8"),
         (("render", "--template", "qwen3"), b"[" * 100000, "nested too deeply"),
         (("preview", "rows", "--cutoff_len", "x", "--templte", "y"), None, "2 problems"),
@@ -215,6 +217,18 @@ def test_mistakes_are_one_screen_and_exit_2(
     code, out, err = said(*words, stdin=stdin)
     assert code == 2 and text in err and err.startswith("error: ") and out == ""
     assert len(err.splitlines()) < 8
+
+
+def test_a_conversation_with_a_strange_role_needs_no_registry(said: Any) -> None:
+    strange = {"messages": [{"role": "bot", "content": "x"}]}
+    _, _, err = said("render", "--template", "qwen3", stdin=strange)
+    assert 'message 1 has the role "bot"; known roles are user' in err and "dataset_info" not in err
+
+
+def test_the_histogram_begins_where_rows_do(here: Path, said: Any, model_folder: Path) -> None:
+    _, out, _ = said("stats", "rows", "--model_name_or_path", str(model_folder))
+    bars = [line for line in out.splitlines() if re.match(r" +[\d,]+ to ", line)]
+    assert bars and bars[0].endswith("#") and bars[-1].endswith("#")
 
 
 def test_data_cannot_steer_the_terminal(here: Path, said: Any) -> None:

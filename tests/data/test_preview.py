@@ -180,3 +180,14 @@ def test_of_a_huge_row_the_beginning_is_shown(tmp_path: Path, model_folder: Path
     assert len(row["tokens"]) == 10_000 and row["hidden_tokens"] == row["length"] - 10_000 > 0
     assert row["kept"] == 100 and row["learnt"] > 50 and row["truncated"]
     assert sum(len(span["text"]) for span in row["spans"]) == 200_000 and row["hidden_text"] > 100_000
+
+
+def test_a_row_that_takes_minutes_to_encode_is_shown_without_tokens(
+    tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.data.preview.MAX_ENCODED", 1000)
+    write_dataset(tmp_path / "data", "rows", [{"instruction": "Say it.", "output": "x" * 2000}, *alpaca(1)])
+    shown = preview(view_of(tmp_path / "data", model_folder))
+    huge, small = shown["rows"]
+    assert huge["spans"] and huge["tokens"] == [] and huge["length"] is None and huge["problem"] is None
+    assert small["tokens"] and "a row of over 1,000 characters is shown without its tokens" in shown["notes"]

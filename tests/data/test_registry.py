@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.data import hub
+from engine.data.entry import read_entry
 from engine.data.jsonc import parse_json, strip_comments
 from engine.data.registry import DatasetSpec, find_datasets, list_datasets
 from engine.data.spec import Split
@@ -227,6 +228,17 @@ def test_patterns_and_lists(tmp_path: Path) -> None:
     ]  # fmt: skip
     absolute = str(tmp_path / "p" / "1.json")
     assert names(tmp_path, find(tmp_path, file_name=absolute)) == ["p/1.json"]
+
+
+def test_paths_that_lead_nowhere_are_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link.json").symlink_to("gone.json")
+    with pytest.raises(DataError, match=r"link.json: it is a link to gone.json, which is not there"):
+        read_entry("d", {"file_name": "link.json"}, tmp_path)
+    with pytest.raises(DataError, match="the folders of a path are separated by / here"):
+        read_entry("d", {"file_name": "sub\\rows.json"}, tmp_path)
+    write_dataset(tmp_path, "rows", alpaca(1))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_entry("d", {"file_name": "~/rows.json"}, "data").files == (tmp_path / "rows.json",)
 
 
 def test_splits_and_subfolders_of_a_folder(tmp_path: Path) -> None:

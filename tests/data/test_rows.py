@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from engine.data.entry import read_entry
 from engine.data.example import Example
 from engine.data.read import check_columns, read_examples, stop_early, stop_if_bad
 from engine.data.registry import DatasetSpec, find_datasets
@@ -112,6 +113,15 @@ def test_a_mapping_that_fits_nothing_is_told_once(
     tmp_path: Path, rows: object, entry: dict[str, Any], expected: str
 ) -> None:
     assert message(tmp_path, rows, **entry) == f"dataset d: DIR/d.json, row 1: {expected}"
+
+
+def test_an_entry_for_pre_training_names_the_stage(tmp_path: Path) -> None:
+    (tmp_path / "wiki.txt").write_text("A line.\n")
+    spec = read_entry("wiki", {"file_name": "wiki.txt", "columns": {"prompt": "text"}}, tmp_path)
+    sources = [open_source(file) for file in spec.files]
+    check_columns(spec, sources, stage="pt")
+    with pytest.raises(DataError, match=r'no column "output".*, or learn text alone: stage pt$'):
+        check_columns(spec, sources, stage="sft")
 
 
 def test_a_named_column_may_begin_far_down(tmp_path: Path) -> None:

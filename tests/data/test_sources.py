@@ -114,6 +114,7 @@ def test_a_table_of_datasets_is_read(tmp_path: Path) -> None:
         ("d.csv", 'a,b\n"x\ny",1\n\nz,"2,""3"""\n'),
         ("d.csv", b"\xef\xbb\xbf" + b'a,b\r\n"x\ny",1\r\n\r\nz,"2,""3"""\r\n'),
         ("d.csv", 'a;b\n"x\ny";1\n\nz;"2,""3"""'),
+        ("d.csv", 'a\tb\n"x\ny"\t1\n\nz\t"2,""3"""'),
         ("d.tsv", 'a\tb\n"x\ny"\t1\n\nz\t"2,""3"""\n'),
         ("d.csv.gz", gzip.compress(b',a,b\n0,"x\ny",1\n\n1,z,"2,""3"""\n')),
     ],
@@ -126,6 +127,13 @@ def test_csv_rows_are_known_by_the_line_they_begin_on(
     assert list(source.rows(1)) == [(5, {"a": "z", "b": '2,"3"'})]
     assert source.count() == 2
     assert source.columns() == ["a", "b"]
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "\ufeffsep=;"])
+def test_a_spreadsheet_may_tell_what_stands_between_its_cells(tmp_path: Path, first: str) -> None:
+    source = open_source(write(tmp_path, "d.csv", f'{first}\r\na,b;c\r\n"1;2";3\r\n'.encode()))
+    assert list(source.rows()) == [(3, {"a,b": "1;2", "c": "3"})]
+    assert source.columns() == ["a,b", "c"] and source.count() == 1
 
 
 def test_text_is_a_row_per_line_that_is_not_blank(tmp_path: Path) -> None:

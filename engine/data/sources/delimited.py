@@ -1,5 +1,6 @@
-"""csv and tsv: the first line names the columns. A file whose header has semicolons and no comma is split at
-those. Cells stay text; a row with more or fewer cells than the header, or with stray quotes, is a bad row.
+"""csv and tsv: the first line names the columns. A file whose header has no comma is split at its semicolons
+or tabs, and a first line "sep=;", as spreadsheets write it, is obeyed. Cells stay text; a row with more or
+fewer cells than the header, or with stray quotes, is a bad row.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,10 @@ def _open_table(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, lis
     with open_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
         try:
             first = text.readline()
-            reader = csv.reader(
-                _joined(first, text), delimiter=_delimiter(path, first), strict=True, skipinitialspace=False
-            )
+            delimiter, told = _delimiter(path, first)
+            # An empty line is no record, and keeps the numbers of those that follow.
+            lines = _joined("\n" if told else first, text)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=False)
             records = _records(path, reader)
             header = next((cells for _, cells in records), None)
             if header is None:
@@ -82,10 +85,13 @@ def _joined(first: str, rest: io.TextIOWrapper) -> Iterator[str]:
     yield from rest
 
 
-def _delimiter(path: Path, header: str) -> str:
+def _delimiter(path: Path, first: str) -> tuple[str, bool]:
+    """(what stands between cells, whether the first line is there to tell it)."""
+    if told := re.fullmatch(r'"?sep=([,;|\t])"?\s*', first):
+        return told.group(1), True
     if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]:
-        return "\t"
-    return ";" if ";" in header and "," not in header else ","
+        return "\t", False
+    return next((mark for mark in ",;\t" if mark in first), ","), False
 
 
 def _records(path: Path, reader: Any) -> Iterator[tuple[int, list[str] | str]]:
