@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import glob
 import re
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
 from engine.data.sources import kind_of
 from engine.data.spec import DatasetSpec
@@ -36,6 +38,7 @@ def fetch(spec: DatasetSpec) -> tuple[Path, ...]:
         if spec.origin == "ms":
             return _files_in(_modelscope_folder(spec, spec.patterns), spec)
         try:
+            _check_name()
             return _fetch_online(spec)
         except Exception as error:
             if not _is_unreachable(error):
@@ -56,6 +59,21 @@ def fetch_one(spec: DatasetSpec, name: str) -> Path:
 
         path = huggingface_hub.hf_hub_download(spec.repo, name, repo_type="dataset", revision=spec.revision)
         return Path(str(path))
+
+
+def _check_name() -> None:
+    """Raises ConnectionError where the hub's name leads nowhere, as on a machine without network: the hub
+    library would try again for half a minute. Behind a proxy names are the proxy's business.
+    """
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT).hostname
+    if host is None or getproxies():
+        return
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror:
+        raise ConnectionError(f"no address for {host}") from None
 
 
 def _fetch_online(spec: DatasetSpec) -> tuple[Path, ...]:

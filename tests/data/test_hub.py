@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import types
@@ -182,10 +183,25 @@ def test_a_hub_out_of_order(monkeypatch: pytest.MonkeyPatch) -> None:
             "Couldn't find 'user/name' on the Hugging Face Hub either: LocalEntryNotFoundError: 503"
         )
 
+    monkeypatch.setattr("engine.data.hub._check_name", lambda: None)
     monkeypatch.setattr("datasets.load_dataset_builder", load)
     with pytest.raises(DataError) as caught:
         fetch(read_entry("d", {"hf_hub_url": "user/name"}))
     assert str(caught.value).endswith(UNREACHED.format("user/name --repo-type dataset"))
+
+
+def test_a_machine_without_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("engine.data.hub.getproxies", dict)
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    monkeypatch.setattr("engine.data.hub._fetch_online", lambda spec: pytest.fail("the hub was asked"))
+    with pytest.raises(
+        DataError, match=r"cannot be fetched from the Hugging Face hub \(no address for "
+    ) as caught:
+        fetch(read_entry("d", {"hf_hub_url": "user/never_seen"}))
+    assert UNREACHED.format("user/never_seen --repo-type dataset") in str(caught.value)
 
 
 def test_local_datasets_have_their_files(tmp_path: Path) -> None:
@@ -240,6 +256,7 @@ def test_a_fault_of_our_own_is_not_blamed_on_the_hub(monkeypatch: pytest.MonkeyP
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
+    monkeypatch.setattr("engine.data.hub._check_name", lambda: None)
     monkeypatch.setattr("datasets.load_dataset_builder", broken)
     with pytest.raises(ZeroDivisionError):
         fetch(read_entry("d", {"hf_hub_url": "user/name"}))
