@@ -57,8 +57,15 @@ def fetch_one(spec: DatasetSpec, name: str) -> Path:
             return _modelscope_folder(spec, [name]) / name
         import huggingface_hub
 
-        path = huggingface_hub.hf_hub_download(spec.repo, name, repo_type="dataset", revision=spec.revision)
-        return Path(str(path))
+        options = {"repo_type": "dataset", "revision": spec.revision}
+        try:
+            _check_name()
+        except ConnectionError as unreachable:
+            found = huggingface_hub.try_to_load_from_cache(spec.repo, name, **options)
+            if not isinstance(found, str):
+                raise unreachable from None
+            return Path(found)
+        return Path(str(huggingface_hub.hf_hub_download(spec.repo, name, **options)))
 
 
 def _check_name() -> None:

@@ -47,10 +47,14 @@ def parse_json(text: str, where: str | Path) -> Any:
             repeated.extend(dict.fromkeys(key for key in keys if keys.count(key) > 1))
         return value
 
+    bare = strip_comments(text.removeprefix("\ufeff"))
     try:
-        value = json.loads(strip_comments(text.removeprefix("\ufeff")), object_pairs_hook=build)
+        value = json.loads(bare, object_pairs_hook=build)
     except json.JSONDecodeError as error:
         reason = error.msg.removesuffix(" starting at").removesuffix(" at")
+        closing = bare[error.pos : error.pos + 1]
+        if closing in ("}", "]") and bare[: error.pos].rstrip().endswith(","):
+            reason += f"; a comma stands before the {closing}"
         raise DataError(f"{where}: line {error.lineno}, column {error.colno}: {reason}") from None
     except RecursionError:
         raise DataError(f"{where}: nested too deeply") from None

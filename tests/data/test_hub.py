@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from engine.data.hub import fetch, fetch_one
-from engine.data.registry import read_entry
+from engine.data.registry import load_registry, read_entry
 from engine.data.spec import DatasetSpec
 from engine.errors import DataError
 from tests.data.hub_server import COMMIT, serve
@@ -202,6 +202,8 @@ def test_a_machine_without_network_is_told_at_once(monkeypatch: pytest.MonkeyPat
     ) as caught:
         fetch(read_entry("d", {"hf_hub_url": "user/never_seen"}))
     assert UNREACHED.format("user/never_seen --repo-type dataset") in str(caught.value)
+    with pytest.raises(DataError, match="no address for "):
+        load_registry("REMOTE:user/never_seen")
 
 
 def test_local_datasets_have_their_files(tmp_path: Path) -> None:

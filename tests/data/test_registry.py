@@ -333,6 +333,14 @@ def test_json_without_comments_is_left_as_it_is(value: Any) -> None:
         assert parse_json(text, "info") == value
 
 
+def test_a_comma_too_many_is_told() -> None:
+    for text in ('{"a": {},\n}', '{"a": ["b" , // last\n]}'):
+        with pytest.raises(
+            DataError, match=r"line 2, column 1: .*; a comma stands before the [}\]]$|Illegal"
+        ):
+            parse_json(text, "f")
+
+
 def test_unreadable_registry(tmp_path: Path) -> None:
     def told() -> str:
         with pytest.raises(DataError) as caught:
