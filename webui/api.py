@@ -7,10 +7,12 @@ functions, so the framework runs each in a worker thread. Try: curl -s http://12
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,6 +20,7 @@ from fastapi.responses import JSONResponse
 
 from engine.errors import JobError, UserError
 from engine.jobs import client
+from engine.paths import RunPaths
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,11 @@ def build_router() -> APIRouter:
         """
         return client.tail(job_id, log, metrics).to_json()
 
+    @router.get("/jobs/{job_id}/data")
+    def data_report(job_id: str) -> dict[str, Any]:
+        """What became of the rows; empty until the run has read them."""
+        return read_data_report(Path(client.get(job_id).run_dir))
+
     @router.post("/jobs/{job_id}/stop", status_code=202)
     def stop(job_id: str, now: bool = False) -> dict[str, Any]:
         """Begin to stop; the phases show in the job. `now` gives up on saving."""
@@ -96,6 +104,15 @@ def build_router() -> APIRouter:
         return await asyncio.get_running_loop().run_in_executor(one_thread, client.meters)
 
     return router
+
+
+def read_data_report(run_dir: Path) -> dict[str, Any]:
+    """data_report.json of a run; {} where there is none, or one that cannot be read."""
+    try:
+        found = json.loads(RunPaths(run_dir).data_report.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def error_handlers() -> dict[type[Exception], Callable[[Request, Exception], JSONResponse]]:

@@ -128,7 +128,11 @@ def sweep(root: Path) -> None:
     if not root.is_dir():
         return
     for folder in root.iterdir():
-        if _ID.fullmatch(folder.name) and time.time() - folder.stat().st_mtime > KEPT_S:
+        try:
+            old = time.time() - folder.stat().st_mtime > KEPT_S
+        except FileNotFoundError:
+            continue  # discarded meanwhile: another file was chosen in its place
+        if old and _ID.fullmatch(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -167,3 +167,60 @@ def test_a_bad_row_is_shown_with_its_place_and_its_text(
     page.locator(".td-tokens").first.focus()
     page.keyboard.press("ArrowRight")
     assert page.locator(".td-row .td-info").first.inner_text().startswith("Token 1 · id ")
+
+
+def test_a_look_from_the_train_form_and_from_an_address(
+    open_page: Any, studio_process: StudioProcess, tiny_random: Path
+) -> None:
+    mine = studio_process.folder / "mine"
+    mine.mkdir()
+    (mine / "rows.json").write_text('[{"instruction": "q", "output": "a"}, [1, 2]]')
+    long_name = "a_name_that_is_much_longer_than_the_list_is_wide_" * 2
+    files = {name: {"file_name": "rows.json"} for name in ("first", "second", long_name)}
+    (mine / "dataset_info.json").write_text(json.dumps(files))
+    page = open_page("?dataset=second&dataset_dir=mine#data")
+    page.locator(".td-view h2", has_text="second").wait_for()
+    page.reload()
+    page.locator(".td-view h2", has_text="second").wait_for()
+
+    # A long name scrolls nothing out of sight.
+    page.click(f"[data-dataset={long_name}] button")
+    assert page.locator(".td-datasets").evaluate("list => list.scrollWidth - list.clientWidth") == 0
+    page.click("[data-dataset=second] button")
+    page.click("#td-tab-rows")
+    page.wait_for_selector(".td-raw td.td-bad-row[colspan]")  # a list is no record: it has no columns
+
+    # From the form: the dataset that is chosen there; the address follows.
+    page.click("#td-train")
+    page.locator("#train-command pre", has_text="--dataset second").wait_for()
+    assert "dataset=" not in page.url
+    page.evaluate("() => window.tunesmith.go('data')")
+    page.click("[data-dataset=first] button")
+    page.evaluate("() => window.tunesmith.go('train')")
+    page.click("#train-dataset .ts-look")
+    page.locator(".td-view h2", has_text="second").wait_for()
+    assert "dataset=second" in page.url
+
+    # Another language while a file is being added: its words change, what was said stays.
+    file = write_files_to_add(studio_process.folder)
+    page.click("#td-add")
+    page.set_input_files("#td-file", file)
+    page.fill("#td-name", "kept")
+    page.select_option("#td-column-query", "Sprache")
+    page.evaluate("() => import('./studio/static/text.js').then(text => text.switchLanguage('zh'))")
+    page.locator(".td-adding h2", has_text="数据集").wait_for()
+    assert page.input_value("#td-name") == "kept"
+    assert page.input_value("#td-column-query") == "Sprache"
+
+    # A file that nothing can be read of: what is wrong, and no columns to fill in.
+    broken = studio_process.folder / "broken.json"
+    broken.write_text('[{"instruction": "a", "output": "b"}, {"instr')
+    page.set_input_files("#td-file", broken)
+    page.locator("#td-file-error", has_text="broken.json").wait_for()
+    assert page.locator("#td-register").count() == 0
+
+
+def write_files_to_add(folder: Path) -> Path:
+    file = folder / "add.csv"
+    file.write_text("Frage,Sprache,Antwort\nWo?,de,Hier.\nWann?,de,Jetzt.\n", encoding="utf-8")
+    return file

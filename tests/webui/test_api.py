@@ -83,3 +83,13 @@ def test_actions_need_the_studios_own_page(studio: TestClient, workdir: Path) ->
     ):
         assert studio.delete("/studio/api/jobs/a", headers=headers).status_code == 403
     assert run.exists()
+
+
+def test_what_became_of_the_rows_is_told_once_it_is_known(studio: TestClient, workdir: Path) -> None:
+    run = make_run(workdir, "a", steps=1)
+    assert studio.get("/studio/api/jobs/a/data").json() == {}
+    (run / "data_report.json").write_text('{"datasets": [')  # half written
+    assert studio.get("/studio/api/jobs/a/data").json() == {}
+    (run / "data_report.json").write_text('{"datasets": [{"name": "faq", "read": 3}]}')
+    assert studio.get("/studio/api/jobs/a/data").json()["datasets"][0]["read"] == 3
+    assert studio.get("/studio/api/jobs/nope/data").status_code == 409

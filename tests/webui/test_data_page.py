@@ -234,6 +234,15 @@ def test_what_was_never_registered_is_swept_the_next_day(studio: TestClient, wor
     assert [path.name for path in uploads.uploads_dir().iterdir()] == [new["upload"]]
 
 
+def test_an_upload_discarded_while_others_are_swept_is_no_error(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = uploads.uploads_dir()
+    root.mkdir(parents=True)
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / ("a" * 16)]))  # seen, then gone
+    uploads.sweep(root)
+
+
 @pytest.mark.parametrize("upload", ["", "..", "../x", "0" * 15, "Z" * 16, "0" * 16])
 def test_an_id_leads_to_an_upload_or_nowhere(workdir: Path, upload: str) -> None:
     (workdir / "saves" / ".studio" / "x").mkdir(parents=True)

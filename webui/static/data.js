@@ -3,6 +3,7 @@
 
 import { AddDataset } from "./data_add.js";
 import { ask, choices } from "./data_calls.js";
+import "./data_look.js";
 import { DatasetList } from "./data_list.js";
 import { remember, state, takeOver } from "./data_state.js";
 import { DatasetView } from "./data_view.js";
@@ -13,10 +14,13 @@ class DataPage extends HTMLElement {
   connectedCallback() {
     this.adding = null;
     this.onlanguage = () => {
+      this.adding?.draw();
       this.#build();
       this.#load();
     };
     window.addEventListener("tunesmith:language", this.onlanguage);
+    this.onlook = () => (this.looking = true); // the tab opens next, and reads the list
+    window.addEventListener("tunesmith:look", this.onlook);
     this.#build();
     this.#start();
     // The tab was opened again: files may have changed. While it is closed nothing is asked.
@@ -29,6 +33,7 @@ class DataPage extends HTMLElement {
 
   disconnectedCallback() {
     window.removeEventListener("tunesmith:language", this.onlanguage);
+    window.removeEventListener("tunesmith:look", this.onlook);
     this.sight.disconnect();
   }
 
@@ -66,7 +71,9 @@ class DataPage extends HTMLElement {
   }
 
   #open(entry, byHand) {
-    if (this.adding?.element.isConnected && !byHand) return; // a file that is being added stays in sight
+    const asked = byHand || this.looking;
+    this.looking = false;
+    if (this.adding?.element.isConnected && !asked) return; // a file that is being added stays in sight
     this.side.replaceChildren(entry ? this.view.element : this.empty);
     // The list is read anew whenever the tab is opened: what has not changed stays as it was left.
     const facts = JSON.stringify([state.dataset_dir, entry]);

@@ -7,7 +7,7 @@ import { Mapping } from "./data_mapping.js";
 import { Preview, problemLines } from "./data_preview.js";
 import { Settings } from "./data_settings.js";
 import { remember, settingArguments, state } from "./data_state.js";
-import { fileSize, rowsCount } from "./data_view.js";
+import { fileSize, rowsCount } from "./data_facts.js";
 import { el, setText } from "./dom.js";
 import { t } from "./text.js";
 
@@ -17,13 +17,23 @@ export class AddDataset {
   /** `ondone(name)`: registered; `onclose()`: given up. */
   constructor(ondone, onclose) {
     this.ondone = ondone;
+    this.onclose = onclose;
     this.uploaded = null;
-    const close = button(t("data.cancel"), () => this.close(onclose));
+    this.detected = null;
+    this.element = el("section", { className: "ts-card td-view td-adding" });
+    this.draw();
+  }
+
+  /** Draw it, once and again in another language; what was uploaded and said stays. */
+  draw() {
+    const said = this.uploaded && this.detected && { ...this.mapping.said(), name: this.name.input.value };
+    const close = button(t("data.cancel"), () => this.close(this.onclose));
     const head = el("div", { className: "td-head" }, el("h2", {}, t("data.add_title")), close);
     this.drop = this.#buildDrop();
     this.error = el("div", { className: "note bad", id: "td-file-error", role: "alert", hidden: true });
     this.steps = el("div", { className: "td-steps" });
-    this.element = el("section", { className: "ts-card td-view td-adding" }, head, this.drop, this.error, this.steps);
+    this.element.replaceChildren(head, this.drop, this.error, this.steps);
+    if (said) this.#map({ ...this.detected, ...said });
   }
 
   /** Leave nothing behind. */
@@ -63,7 +73,7 @@ export class AddDataset {
 
   async #send(file) {
     if (this.uploaded) discard(this.uploaded.upload);
-    this.uploaded = null;
+    this.uploaded = this.detected = null;
     this.steps.replaceChildren();
     this.#say(null);
     this.#describe(file.name, fileSize(file.size));
@@ -83,8 +93,10 @@ export class AddDataset {
     this.progress.hidden = true;
     this.input.value = "";
     if (this.uploaded !== answer) return; // another file was chosen meanwhile
-    if (detected.error) this.#say(detected);
-    else this.#map(detected);
+    // Nothing could be read of it: there are no columns to speak of, only what is wrong.
+    const unreadable = detected.error ?? (detected.found?.length ? null : detected.problem);
+    if (unreadable) this.#say({ ...detected, error: unreadable });
+    else this.#map((this.detected = detected));
   }
 
   #describe(name, ...facts) {
@@ -116,7 +128,10 @@ export class AddDataset {
       { className: "td-said" },
       t("data.detected", { format: t(`data.format_${this.mapping.formatting}`) }),
     );
-    if (detected.problem) setText(guess, detected.problem);
+    if (detected.problem) {
+      guess.className = "note warn";
+      setText(guess, detected.problem);
+    }
     this.name = textField(t("data.name"), detected.name ?? "", () => this.name.setError(""), {
       id: "td-name",
       help: t("data.name_help"),

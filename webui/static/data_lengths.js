@@ -4,6 +4,7 @@ import { Latest } from "./data_calls.js";
 import { button } from "./data_fields.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
+import { rowsCount } from "./data_facts.js";
 
 const SAMPLE = 2000;
 const PROBLEMS = 200;
@@ -116,7 +117,7 @@ function histogram(bins, cutoff) {
   }
   const axis = el("div", { className: "axis", "aria-hidden": "true" });
   for (const share of [0, 0.25, 0.5, 0.75, 1]) axis.append(el("span", {}, formatCount(share * to)));
-  const top = el("span", { className: "most", "aria-hidden": "true" }, t("data.most_rows", { rows: formatCount(most) }));
+  const top = el("span", { className: "most", "aria-hidden": "true" }, rowsCount(most));
   return el("figure", { className: "td-histogram" }, top, plot, axis, said);
 }
 

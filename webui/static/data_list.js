@@ -3,7 +3,7 @@
 import { ask } from "./data_calls.js";
 import { button, searchField, textField } from "./data_fields.js";
 import { remember, state } from "./data_state.js";
-import { facts } from "./data_view.js";
+import { facts } from "./data_facts.js";
 import { el, setText } from "./dom.js";
 import { t } from "./text.js";
 

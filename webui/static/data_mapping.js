@@ -70,6 +70,12 @@ export class Mapping {
     return entry;
   }
 
+  /** What the fields say, in the shape of an answer to detect. */
+  said() {
+    const { formatting, columns, tags, ranking } = this;
+    return { formatting, columns: { ...columns }, tags: { ...tags }, ranking };
+  }
+
   /** Whether the column without which there is nothing to read is chosen; says so beside its field. */
   ready() {
     const [role] = COLUMNS[this.formatting].main;

@@ -119,6 +119,9 @@ function drawRow({ file, number, row, text, problem }, columns, several) {
     return el("tr", {}, name, cell);
   }
   const isRecord = typeof row === "object" && !Array.isArray(row);
+  if (!isRecord && columns.length > 1) {
+    return el("tr", {}, name, el("td", { className: "td-bad-row", colSpan: columns.length }, folded(asText(row))));
+  }
   const cells = columns.map((column) => {
     const cell = el("td", { "data-column": column });
     const content = isRecord ? row[column] : row; // what is no record has one column

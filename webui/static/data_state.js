@@ -24,10 +24,12 @@ function remembered() {
 }
 
 const kept = remembered();
+/** What the address asks for comes before what was open. */
+const asked = new URLSearchParams(location.search);
 
 export const state = {
-  dataset_dir: kept.dataset_dir ?? "data",
-  dataset: kept.dataset ?? "",
+  dataset_dir: asked.get("dataset_dir") ?? kept.dataset_dir ?? "data",
+  dataset: asked.get("dataset") ?? kept.dataset ?? "",
   view: VIEWS.includes(kept.view) ? kept.view : "tokens",
   settings: { ...SETTINGS, ...kept.settings },
   /** Nobody has chosen anything yet: what the Train form holds is taken over. */
@@ -39,6 +41,13 @@ export const state = {
 export function remember() {
   const { dataset_dir, dataset, view, settings } = state;
   sessionStorage.setItem(KEY, JSON.stringify({ dataset_dir, dataset, view, settings }));
+  window.dispatchEvent(new Event("tunesmith:dataset"));
+}
+
+/** The part of the address that says which dataset is open: parameter -> value, null where it goes without saying. */
+export function addressed() {
+  const { dataset, dataset_dir } = state;
+  return { dataset: dataset || null, dataset_dir: dataset && dataset_dir !== "data" ? dataset_dir : null };
 }
 
 /** Take over what the Train form holds, once. */
@@ -46,7 +55,7 @@ export function takeOver(settings) {
   if (!state.fresh) return;
   state.fresh = false;
   for (const [name, value] of Object.entries(settings)) {
-    if (name === "dataset_dir") state.dataset_dir = String(value);
+    if (name === "dataset_dir") state.dataset_dir = asked.get("dataset_dir") ?? String(value);
     else if (name in SETTINGS) state.settings[name] = typeof SETTINGS[name] === "boolean" ? Boolean(value) : String(value);
   }
 }

@@ -5,6 +5,7 @@ import { Preview } from "./data_preview.js";
 import { Problems } from "./data_problems.js";
 import { RawRows } from "./data_rows.js";
 import { Settings } from "./data_settings.js";
+import { facts } from "./data_facts.js";
 import { VIEWS, remember, settingArguments, sourceArguments, state } from "./data_state.js";
 import { button, tabStrip } from "./data_fields.js";
 import { el, setText } from "./dom.js";
@@ -95,31 +96,6 @@ export class DatasetView {
   }
 }
 
-/** What the list and the head of the view say of a dataset. */
-export function facts({ formatting, rows, size_bytes, origin }) {
-  const found = [formatting, rowsCount(rows)];
-  if (size_bytes) found.push(fileSize(size_bytes));
-  if (origin && origin !== "local") found.push(t(`data.origin_${origin}`, {}, origin));
-  return found.filter(Boolean);
-}
-
-/** "1 row", "1,230 rows"; "" where nobody has counted. */
-export function rowsCount(rows) {
-  if (rows === null || rows === undefined) return "";
-  return t(rows === 1 ? "data.rows_count_one" : "data.rows_count", { count: formatCount(rows) });
-}
-
-export function fileSize(bytes) {
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  let size = bytes;
-  let unit = 0;
-  while (size >= 1000 && unit < units.length - 1) {
-    size /= 1000;
-    unit += 1;
-  }
-  return `${unit && size < 10 ? size.toFixed(1) : Math.round(size)} ${units[unit]}`;
-}
-
 function trainOnThis() {
   const bridge = document.getElementById("data-train");
   (bridge?.querySelector("button") ?? bridge)?.click();
@@ -128,4 +104,12 @@ function trainOnThis() {
 window.tunesmith_data = {
   /** What is open, for the Train form. */
   chosen: () => JSON.stringify({ dataset: state.dataset, dataset_dir: state.dataset_dir || "data" }),
+  /** Open what the Train form has chosen: the first of its datasets. */
+  look: (names, folder) => {
+    state.dataset_dir = folder || "data";
+    state.dataset = names?.[0] ?? state.dataset;
+    remember();
+    window.dispatchEvent(new Event("tunesmith:look"));
+    window.tunesmith.go("data");
+  },
 };

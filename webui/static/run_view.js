@@ -6,6 +6,7 @@ import { el, setText, toast } from "./dom.js";
 import { LogView } from "./log_view.js";
 import { Metrics, TILES } from "./metrics.js";
 import { ACTIVE, RESUMABLE, argument, commandOf, noteState, resumeJob, showJob, shownJob, stopJob } from "./runs.js";
+import { RunData } from "./run_data.js";
 import { Poller, call } from "./server.js";
 import { formatCount, formatDuration, t } from "./text.js";
 
@@ -56,6 +57,7 @@ class RunView extends HTMLElement {
     this.tiles = new Map(TILES.map((tile) => [tile.key, this.#buildTile(tile)]));
     this.tileRow = el("div", { className: "tiles" }, ...[...this.tiles.values()].map((tile) => tile.button));
     this.figure = this.#buildFigure();
+    this.data = new RunData();
     this.log = new LogView();
     this.empty = el("div", { className: "empty" }, el("h3", {}, t("run.empty_title")), el("p", {}, t(`run.empty_${this.tab}`)));
     this.body = el(
@@ -64,6 +66,7 @@ class RunView extends HTMLElement {
       el("div", { className: "run-head" }, this.name, this.pill, this.connection, this.eta),
       this.progress,
       this.note,
+      this.data.element,
       this.tileRow,
       this.figure,
       this.log.element,
@@ -181,6 +184,7 @@ class RunView extends HTMLElement {
     this.pill.className = `pill ${job?.state ?? ""}`;
     this.#drawProgress();
     this.#drawNote();
+    this.data.follow(job, !this.metrics.empty);
     const coming = job?.command === "train" && ACTIVE.includes(job.state);
     this.tileRow.hidden = this.metrics.empty && !coming;
     this.figure.hidden = this.tileRow.hidden;

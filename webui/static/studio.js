@@ -3,6 +3,7 @@
 import "./bar.js";
 import "./jobs.js";
 import "./run_view.js";
+import { addressed } from "./data_state.js";
 import { toast } from "./dom.js";
 import { resumeJob, showJob, shownJob, shownState, stopJob, tabOf } from "./runs.js";
 import { ServerError, call } from "./server.js";
@@ -52,7 +53,7 @@ function resume(tab) {
   if (id) resumeJob(id);
 }
 
-/** #tab and ?job= say what is on screen, so that a reload and a copied address show the same. */
+/** #tab, ?job= and ?dataset= say what is on screen, so that a reload and a copied address show the same. */
 function keepAddress() {
   const tab = currentTab();
   if (!tab) return;
@@ -60,6 +61,10 @@ function keepAddress() {
   const job = shownJob(tab);
   if (job) url.searchParams.set("job", job);
   else url.searchParams.delete("job");
+  for (const [name, value] of Object.entries(addressed())) {
+    if (tab === "data" && value) url.searchParams.set(name, value);
+    else url.searchParams.delete(name);
+  }
   url.searchParams.delete("__theme");
   url.hash = tab;
   if (url.href === location.href) return;
@@ -96,6 +101,7 @@ function start() {
   new MutationObserver(keepAddress).observe(strip, { attributes: true, attributeFilter: ["aria-selected"], subtree: true });
   window.addEventListener("popstate", () => go(location.hash.slice(1)));
   window.addEventListener("tunesmith:show", keepAddress);
+  window.addEventListener("tunesmith:dataset", keepAddress);
   window.addEventListener("tunesmith:language", () => setTimeout(nameTabs, 0));
   keepAddress();
 }

@@ -55,6 +55,10 @@ def data_picker(**common: Any) -> gr.Dropdown:
 def connect(studio: Studio, form: Form, names: Sequence[str]) -> None:
     """Keep the choices in step with the dataset folder, and find them anew when the page or a tab opens."""
     folder = form.fields["dataset_dir"]
+    if form.tab == "train":  # pressed by the link that static/data_look.js puts beside the field
+        look = gr.Button("look", visible="hidden", elem_id="train-look")
+        shown = "(names, folder) => { window.tunesmith_data.look(names, folder) }"
+        look.click(None, [form.fields["dataset"], folder], None, js=shown, api_visibility="private")
     pickers = [form.fields[name] for name in names]
 
     def find_choices(dataset_dir: str) -> Any:
