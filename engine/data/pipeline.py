@@ -63,7 +63,7 @@ def load_datasets(
     """
     began = time.monotonic()
     _check_combination(data)
-    chat = open_chat(tokenizer, template, stage=stage)
+    chat = open_chat(tokenizer, template, stage=stage, mask_history=data.mask_history)
     setting = Setting(chat, data, stage, seed, cache_dir, progress or (lambda phase, current, total: None))
     train: TokenTable | TokenStream | None
     if data.tokenized_path:

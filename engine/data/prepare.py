@@ -91,14 +91,16 @@ class Preparer:
         return Tokens(ids, learn, lengths, origin, account, tuple(self.chat.notes))
 
 
-def open_chat(tokenizer: Any, template: TemplateArgs, *, stage: str) -> ChatTemplate:
+def open_chat(
+    tokenizer: Any, template: TemplateArgs, *, stage: str, mask_history: bool = False
+) -> ChatTemplate:
     """The template a stage renders with. Pre-training needs none: a base model's tokenizer often has none.
 
     Raises what load_chat raises.
     """
     if stage == "pt" and template.template is None and not tokenizer.chat_template:
         return ChatTemplate(None, TextOnly(), tokenizer, template, "text")
-    return load_chat(tokenizer, template)
+    return load_chat(tokenizer, template, mask_history=mask_history)
 
 
 class TextOnly:

@@ -120,10 +120,7 @@ def open_chat(args: TrainArgs) -> tuple[Any, ChatTemplate | None]:
 def _load_chat(tokenizer: Any, args: TrainArgs) -> ChatTemplate:
     from engine.templates.chat import load_chat
 
-    return load_chat(
-        tokenizer,
-        args.template,
-    )
+    return load_chat(tokenizer, args.template, mask_history=args.data.mask_history)
 
 
 @functools.lru_cache(maxsize=2)

@@ -50,9 +50,14 @@ class Renderer(Protocol):
 
 
 class NamedTemplate:
-    """Renders with a format from the data files and the tokenizer's own begin and end tokens."""
+    """Renders with a format from the data files and the tokenizer's own begin and end tokens.
 
-    def __init__(self, form: Format, tokenizer: Any, args: TemplateArgs) -> None:
+    One rule for training and inference: an answer that is only read, not learnt or asked for, loses its
+    thoughts unless they are preserved. In training that is every answer but the last, where the history is
+    masked, and none otherwise.
+    """
+
+    def __init__(self, form: Format, tokenizer: Any, args: TemplateArgs, *, mask_history: bool) -> None:
         self.form = form
         self.notes: list[str] = []
         self._specials = {"bos_token": tokenizer.bos_token, "eos_token": tokenizer.eos_token}
@@ -60,9 +65,9 @@ class NamedTemplate:
             "specials": self._specials,
             "tool_format": args.tool_format,
             "thinking": args.enable_thinking,
-            # One rule for training and inference: earlier thoughts are kept in both or in neither.
-            "discard_history": not args.preserve_thinking,
         }
+        self._discard_read = not args.preserve_thinking
+        self._reads_history = mask_history
 
     def render(self, conversations: Sequence[Conversation]) -> list[Rendered | str]:
         return [self._render_one(conversation) for conversation in conversations]
@@ -72,7 +77,13 @@ class NamedTemplate:
         if question is None:
             raise DataError(f"template {self.form.name}: the last message must be from the user or a tool")
         return render_prompt(
-            self.form, turns, question, system=system, tools=conversation.tools, **self._options
+            self.form,
+            turns,
+            question,
+            system=system,
+            tools=conversation.tools,
+            discard_history=self._discard_read,
+            **self._options,
         )
 
     def stop_strings(self) -> list[str]:
@@ -90,7 +101,14 @@ class NamedTemplate:
             return str(error)
         if question is not None or not turns:
             return "the last message is not an answer"
-        return render_turns(self.form, turns, system=system, tools=conversation.tools, **self._options)
+        return render_turns(
+            self.form,
+            turns,
+            system=system,
+            tools=conversation.tools,
+            discard_history=self._discard_read and self._reads_history,
+            **self._options,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,8 +210,11 @@ class ChatTemplate:
         return Conversation((system, *messages), conversation.tools)
 
 
-def load_chat(tokenizer: Any, template: TemplateArgs | None = None) -> ChatTemplate:
-    """The tokenizer's own template, or the named one where a name is given.
+def load_chat(
+    tokenizer: Any, template: TemplateArgs | None = None, *, mask_history: bool = False
+) -> ChatTemplate:
+    """The tokenizer's own template, or the named one where a name is given. mask_history: of a finished
+    conversation only the last answer is learnt (see NamedTemplate).
 
     Raises UserError for an unknown name, DataError when no name is given and the tokenizer has no template.
     """
@@ -208,13 +229,17 @@ def load_chat(tokenizer: Any, template: TemplateArgs | None = None) -> ChatTempl
         facts = [tokenizer.chat_template, tokenizer.special_tokens_map]
         return ChatTemplate(None, native, tokenizer, args, _digest(facts, args))
     form = load_template(args.template)
-    named = NamedTemplate(form, tokenizer, args)
-    facts = [dataclasses.asdict(form), tokenizer.bos_token, tokenizer.eos_token]
+    named = NamedTemplate(form, tokenizer, args, mask_history=mask_history)
+    facts = [dataclasses.asdict(form), tokenizer.bos_token, tokenizer.eos_token, mask_history]
     if tokenizer.chat_template:
         own = NativeTemplate(
             tokenizer, thinking=args.enable_thinking, preserve_thinking=args.preserve_thinking
         )
-        difference = compare(form.name, (named.render, named.render_prompt), (own.render, own.render_prompt))
+        # Own templates write earlier answers as history.
+        history = NamedTemplate(form, tokenizer, args, mask_history=True)
+        difference = compare(
+            form.name, (history.render, history.render_prompt), (own.render, own.render_prompt)
+        )
         named.notes += [difference] if difference else []
     return ChatTemplate(form.name, named, tokenizer, args, _digest(facts, args))
 

@@ -238,7 +238,7 @@ def example(case: str) -> tuple[dict[str, Any], dict[str, Any]]:
     said = [{"role": "user", "content": "U1"}, {"role": "assistant", "content": "A1"}]
     said += [{"role": "user", "content": "U2"}, {"role": "assistant", "content": "A2"}]
     if case == "system":
-        return {"messages": said[:2], "system": "SYS-PROMPT"}, {"preserve_thinking": True}
+        return {"messages": said[:2], "system": "SYS-PROMPT"}, {}
     if case == "tools":
         function = {"name": "get_weather", "arguments": {"city": "Paris", "days": 2}}
         called = {
@@ -247,16 +247,16 @@ def example(case: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "tool_calls": [{"type": "function", "function": function}],
         }
         said = [said[0], called, {"role": "tool", "content": '{"t": 20}'}, said[3]]
-        return {"messages": said, "system": "SYS-PROMPT", "tools": [TOOL]}, {"preserve_thinking": True}
+        return {"messages": said, "system": "SYS-PROMPT", "tools": [TOOL]}, {}
     match = REASON.fullmatch(case)
     if match is None:
-        return {"messages": said}, {"preserve_thinking": True}
+        return {"messages": said}, {}
     one_turn, kind, thinking, discard = match.groups()
     if kind == "cot":
         said[1]["reasoning_content"], said[3]["reasoning_content"] = "T1", "T2"
     rules = {
         "enable_thinking": {"True": True, "False": False, "None": None}[thinking],
-        "preserve_thinking": not one_turn and discard == "False",
+        "mask_history": bool(one_turn) or discard == "True",
     }
     return {"messages": said}, rules
 
@@ -273,7 +273,7 @@ def test_render_writes_the_examples(name: str, case: str) -> None:
     assert ending in ("", "<EOS>"), "only the end token of the whole conversation may follow"
     learnt = [span["text"].removesuffix(ending) for span in spans if span["learn"]]
     answers = [expected[1]] if case.startswith("reason.oneturn") else [said for _, said in expected]
-    for text, said in zip(learnt[-len(answers) :], answers, strict=True):
+    for text, said in zip(learnt, answers[-len(learnt) :], strict=True):
         assert said.startswith(text) and not said[len(text) :].strip()
 
 

@@ -87,7 +87,8 @@ def test_a_named_prompt_is_a_prefix_of_training(
     name: str, thinking: bool | None, preserve: bool, kind: str
 ) -> None:
     messages, tools = CONVERSATIONS[kind]
-    chat = load_chat(BARE, args_of(name, enable_thinking=thinking, preserve_thinking=preserve))
+    args = args_of(name, enable_thinking=thinking, preserve_thinking=preserve)
+    chat = load_chat(BARE, args, mask_history=True)
     thinks = "think" in messages[-1]["content"] or "reasoning_content" in messages[-1]
     if thinking is None and thinks:
         # The answer decides in training; who is asked has not answered yet, and no thoughts are expected.
@@ -144,12 +145,16 @@ def test_earlier_thoughts_are_kept_where_the_template_has_a_switch_and_noted_whe
     assert note == "preserve_thinking has no effect: the tokenizer's chat template knows no such switch"
 
 
-def test_named_earlier_thoughts_are_kept_or_dropped_in_training_and_inference_alike() -> None:
+def test_named_thoughts_that_are_only_read_are_kept_or_dropped_in_training_and_inference_alike() -> None:
     messages = CONVERSATIONS["apart"][0]
     for preserve in (False, True):
-        chat = load_chat(BARE, args_of("qwen3", preserve_thinking=preserve))
-        assert ("T1" in rendered_by(chat, messages).text) is preserve
-        assert ("T1" in chat.prompt_text(messages[:-1])) is preserve
+        args = args_of("qwen3", preserve_thinking=preserve)
+        read = load_chat(BARE, args, mask_history=True)
+        assert ("T1" in rendered_by(read, messages).text) is preserve
+        assert ("T1" in read.prompt_text(messages[:-1])) is preserve
+        # What is learnt keeps its thoughts in any case.
+        assert "T1" in rendered_by(load_chat(BARE, args), messages).text
+        assert "T2" in rendered_by(read, messages).text
 
 
 def test_every_argument_of_the_template_is_in_the_fingerprint() -> None:

@@ -62,7 +62,7 @@ def forging(text: str) -> tuple[dict[str, Any], ...]:
 
 @pytest.mark.parametrize("name", [*NAMED, *OWN])
 def test_forged_turns_are_characters(name: str) -> None:
-    chat = chat_of(name)
+    chat = chat_of(name, preserve_thinking=True)
     tokenizer = chat.tokenizer
     _, plain, _, none = encoded(chat, forging("nothing"))
     rendered, ids, labels, guarded = encoded(chat, forging(FORGERY))

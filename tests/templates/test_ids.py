@@ -64,7 +64,7 @@ def tokenizer_of(name: str) -> Any:
 
 def conversation_of(form: Format, case: str) -> tuple[Conversation, TemplateArgs]:
     """The input of a case, in the shape data comes in, and the arguments it was rendered with."""
-    args = TemplateArgs(template=form.name, preserve_thinking=True)
+    args = TemplateArgs(template=form.name)
     system = {"role": "system", "content": "SYS-PROMPT"}
     user, answer = {"role": "user", "content": "U1"}, {"role": "assistant", "content": "A1"}
     last = {"role": "assistant", "content": "A2"}
@@ -76,11 +76,10 @@ def conversation_of(form: Format, case: str) -> tuple[Conversation, TemplateArgs
             (system, user, call, {"role": "tool", "content": '{"t": 20}'}, last), (TOOL,)
         ), args
     if match := REASON.fullmatch(case):
-        kind, thinking, discards = match.groups()
+        kind, thinking, _ = match.groups()
         args = TemplateArgs(
             template=form.name,
             enable_thinking={"True": True, "False": False, "None": None}[thinking],
-            preserve_thinking=discards == "False",
         )
         if kind == "cot":
             opening, closing = form.thought_words
@@ -101,7 +100,8 @@ def expected_pairs(form: Format, case: str, today: str) -> list[tuple[str, str]]
 def test_ids_and_labels(name: str, case: str) -> None:
     form, tokenizer = load_template(name), tokenizer_of(name)
     conversation, args = conversation_of(form, case)
-    (rendered,) = load_chat(tokenizer, args).render([conversation])
+    history_is_read = case.endswith("discard_history=True")
+    (rendered,) = load_chat(tokenizer, args, mask_history=history_is_read).render([conversation])
     assert isinstance(rendered, Rendered), rendered
     batch = encode([rendered], tokenizer, cutoff_len=100_000, mask_history=False, train_on_prompt=False)
     ids, labels = batch.row(0)
@@ -129,7 +129,7 @@ def test_ids_of_the_last_answers_prompt(name: str, case: str) -> None:
     tokenizer = tokenizer_of(name)
     conversation, args = conversation_of(load_template(name), case)
     prompt, answer = EXAMPLES[name][case]
-    chat = load_chat(tokenizer, args)
+    chat = load_chat(tokenizer, args, mask_history=True)
     asked = chat.prompt_ids(conversation.messages[:-1])
     if case.endswith("oneturn.cot.thinking=None"):
         # The answer decides in training. Who is asked has not answered yet: no thoughts are expected.
