@@ -183,6 +183,13 @@ def test_a_look_from_the_train_form_and_from_an_address(
     page.reload()
     page.locator(".td-view h2", has_text="second").wait_for()
 
+    # Of a long list, the part with the open dataset is shown.
+    many = {f"other_{n}": {"file_name": "rows.json"} for n in range(40)}
+    (mine / "dataset_info.json").write_text(json.dumps(many | files))
+    page.reload()
+    page.wait_for_selector("[data-dataset=other_39]")
+    page.wait_for_function("() => document.querySelector('.td-datasets').scrollTop > 0")
+
     # A long name scrolls nothing out of sight.
     page.click(f"[data-dataset={long_name}] button")
     assert page.locator(".td-datasets").evaluate("list => list.scrollWidth - list.clientWidth") == 0

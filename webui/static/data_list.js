@@ -60,8 +60,19 @@ export class DatasetList {
     state.dataset = name;
     remember();
     this.#draw();
-    if (byHand) this.items.querySelector("[aria-current]")?.focus({ preventScroll: true }); // it was drawn anew
+    const current = this.items.querySelector("[aria-current]");
+    if (byHand) current?.focus({ preventScroll: true }); // it was drawn anew
+    this.#reveal(current);
     this.onopen(this.entries.find((entry) => entry.name === name) ?? null, byHand);
+  }
+
+  /** Bring the open dataset into the list's own window; the page stays where it is. */
+  #reveal(item) {
+    if (!item) return;
+    const its = item.getBoundingClientRect();
+    const list = this.items.getBoundingClientRect();
+    if (its.top < list.top || its.bottom > list.bottom)
+      this.items.scrollTop += its.top - list.top - (list.height - its.height) / 2;
   }
 
   #draw() {
