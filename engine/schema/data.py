@@ -41,8 +41,8 @@ class TemplateArgs:
     )
     preserve_thinking: bool = arg(
         False,
-        "Keep the thoughts of earlier answers that are only read: those before the answer asked for, and those"
-        " that mask_history leaves out.",
+        "Keep the thoughts of earlier answers that are only read: those before the answer asked for,"
+        " and those that mask_history leaves out.",
         label="Keep earlier thoughts",
     )
     allow_control_tokens: bool = arg(

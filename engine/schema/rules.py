@@ -109,21 +109,9 @@ def one_precision(args: TrainArgs) -> Found:
         yield Problem(chosen[1], f"excludes {chosen[0]}: a run has one precision. Keep one of them.")
 
 
-def packing_needs_our_attention(args: TrainArgs) -> Found:
-    packed = args.data.packing or args.data.neat_packing
-    isolated = packed and not args.data.contaminated_packing
-    if isolated and args.model.flash_attn in ("sdpa", "disabled"):
-        name = "packing" if args.data.packing else "neat_packing"
-        yield Problem(
-            name,
-            f"needs segment-aware attention; got flash_attn={args.model.flash_attn}. "
-            f"Set flash_attn=auto or {name}=false.",
-        )
+def packing_isolates_or_not(args: TrainArgs) -> Found:
     if args.data.neat_packing and args.data.packing is False:
         yield Problem("neat_packing", "contradicts packing=false. Keep one of them.")
-
-
-def packing_isolates_or_not(args: TrainArgs) -> Found:
     if not args.data.contaminated_packing:
         return
     if not args.data.packing:
@@ -279,7 +267,7 @@ RULES: dict[type, tuple[Callable[[Any], Found], ...]] = {
     TrainArgs: (
         *COMMON, needs_dataset, one_source_of_validation, evaluation_has_data, best_needs_evaluation,
         saves_meet_evaluations, steps_are_whole,
-        plateau_needs_evaluation, one_precision, packing_needs_our_attention, one_learning_mask,
+        plateau_needs_evaluation, one_precision, one_learning_mask,
         packing_isolates_or_not, streaming_has_bounds, mixing_shares, bad_rows_are_counted,
         padding_is_never_learnt,
         one_row_order, one_checkpointing, freeze_trains_something, adapters_go_on_as_lora, no_trackers_yet,

@@ -125,6 +125,15 @@ def test_contaminated_packing_learns_something_else(tiny_random, folder):
     assert losses(folder / "mixed") == pytest.approx(losses(folder / "padded"), abs=1e-4)
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "disabled"])
+def test_packing_with_any_attention_is_the_same_run(tiny_random, folder, attention):
+    settings = {"finetuning_type": "full", "packing": True, "cutoff_len": 128, "max_steps": 2,
+                "per_device_train_batch_size": 2}  # fmt: skip
+    train(tiny_random, folder / "ours", **settings)
+    train(tiny_random, folder / attention, flash_attn=attention, **settings)
+    assert losses(folder / attention) == pytest.approx(losses(folder / "ours"), abs=1e-5)
+
+
 def test_a_folder_of_tokens_serves_the_next_run(tiny_random, folder):
     settings = {"finetuning_type": "full", "max_steps": 2, "tokenized_path": str(folder / "tokens")}
     train(tiny_random, folder / "first", **settings)
