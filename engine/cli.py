@@ -161,7 +161,7 @@ def _jobs(words: list[str]) -> int:
 
 
 def _data(words: list[str]) -> int:
-    from engine.data.commands import main as data_main
+    from engine.data.inspect.commands import main as data_main
 
     return data_main(words)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.data.tokenize import IGNORE
+from engine.data.tokens.tokenize import IGNORE
 
 Features = Sequence[Mapping[str, Any]]
 

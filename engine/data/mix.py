@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from engine.data.interleave import interleave, interleave_stream, read_probs
-from engine.data.spec import DatasetSpec
+from engine.data.registry.spec import DatasetSpec
 from engine.errors import DataError
 
 __all__ = [

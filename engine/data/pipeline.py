@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from engine.data import tokenized
-from engine.data.build import Progress, Setting, build_store
 from engine.data.interleave import interleave, read_probs
 from engine.data.mix import split_validation
-from engine.data.pack import pack
-from engine.data.prepare import open_chat
 from engine.data.registry import DatasetSpec, find_datasets
 from engine.data.report import DataReport, histogram
-from engine.data.store import Store
-from engine.data.stream import TokenStream, open_stream
-from engine.data.table import TokenTable
-from engine.data.workers import can_fork
+from engine.data.tokens import tokenized
+from engine.data.tokens.build import Progress, Setting, build_store
+from engine.data.tokens.pack import pack
+from engine.data.tokens.prepare import open_chat
+from engine.data.tokens.store import Store
+from engine.data.tokens.stream import TokenStream, open_stream
+from engine.data.tokens.table import TokenTable
+from engine.data.tokens.workers import can_fork
 from engine.errors import DataError
 from engine.schema.data import DataArgs, TemplateArgs
 from engine.templates.chat import ChatTemplate

@@ -1,7 +1,7 @@
 """Rows -> Examples by the dataset's format; every bad row is counted. Knows nothing of tokens.
 
 `check_columns` once per dataset, `read_examples` per batch (it keeps nothing between calls), `stop_if_bad` at
-the end. Try: python -m engine.data.preview data/tiny-qwen3 identity
+the end. Try: tunesmith data preview identity --template qwen3
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from engine.data.example import Example
 from engine.data.formats import load_reader
 from engine.data.formats.cells import kind_name
 from engine.data.formats.kinds import kind_for, misfit
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import MAX_SHOWN, DatasetReport, RowError, RowProblem
 from engine.data.sources import BadRow, Source
-from engine.data.spec import DatasetSpec
 from engine.errors import DataError
 
 # How many rows have to be read before their bad ones say anything about those to come.

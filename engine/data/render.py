@@ -1,7 +1,7 @@
 """Examples -> rendered text with the spans that are learnt. The seam between rows and templates; no tokens
 here.
 
-Try: python -m engine.data.preview data/tiny-qwen3 identity
+Try: tunesmith data preview identity --template qwen3
 """
 
 from __future__ import annotations

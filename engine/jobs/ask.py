@@ -4,7 +4,7 @@ What takes torch-weight libraries (tokenizers, templates, parquet) runs in one l
 studio stays light and the second preview takes milliseconds. The worker is started on demand, started anew
 when it died, and ends by itself when idle, or as soon as whoever started it is gone (its standard input
 closes, even after kill -9). No job: it has no run directory and changes nothing but what `register` is asked
-to. The other end is engine/data/serve.py; what can be asked is engine/data/service.py.
+to. The other end is engine/data/inspect/serve.py; what can be asked is engine/data/inspect/service.py.
 Try: python -c "from engine.jobs.client import ask; print(ask('list', {'dataset_dir': 'data'}))"
 """
 
@@ -30,7 +30,7 @@ from engine.jobs.dispatch import JOB_VARIABLES
 from engine.jobs.process import MARKER_VARIABLE, Identity
 from engine.jobs.runfiles import new_marker
 
-SERVE = (sys.executable, "-P", "-m", "engine.data.serve")
+SERVE = (sys.executable, "-P", "-m", "engine.data.inspect.serve")
 TIMEOUT_S = 60.0
 LONG_OPS = frozenset({"check", "stats"})
 # A worker that closed its output has ended or is about to; one that hangs there is ended.

@@ -42,8 +42,8 @@ from engine.schema.load import load_mapping
 from engine.schema.resolve import resolve
 
 __all__ = [
-    "Endpoint", "Job", "Phase", "Progress", "Run", "Tail", "ask", "attached", "dispatch", "endpoint", "find", "get",
-    "list_jobs", "meters", "plan_argv", "rebuild", "remove", "resume", "stop", "submit", "tail",
+    "Endpoint", "Job", "Phase", "Progress", "Run", "Tail", "ask", "attached", "dispatch", "endpoint", "find",
+    "get", "list_jobs", "meters", "plan_argv", "rebuild", "remove", "resume", "stop", "submit", "tail",
 ]  # fmt: skip
 
 

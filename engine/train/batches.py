@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 
-from engine.data.stream import TokenStream
+from engine.data.tokens.stream import TokenStream
 from engine.train.losses import labelled_rows
 
 Collator = Callable[[list[dict[str, Any]]], dict[str, Any]]

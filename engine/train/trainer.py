@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from engine.data.stream import TokenStream
+from engine.data.tokens.stream import TokenStream
 from engine.errors import ArgError, Problem
 from engine.models import save
 from engine.models.source import one_line

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.data.pipeline import Prepared, load_datasets
-from engine.data.table import TokenTable
+from engine.data.tokens.table import TokenTable
 from engine.schema.data import DataArgs, TemplateArgs
 from tests.data.support import write_dataset
 

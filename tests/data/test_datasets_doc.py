@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.data.commands import build_parser
-from engine.data.entry import COLUMNS, KNOWN_KEYS, REFUSED, TAGS
-from engine.data.service import answer
+from engine.data.inspect.commands import build_parser
+from engine.data.inspect.service import answer
+from engine.data.registry.entry import COLUMNS, KNOWN_KEYS, REFUSED, TAGS
 from engine.schema.arg import group_specs
 from engine.schema.data import DataArgs
 

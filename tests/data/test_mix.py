@@ -21,7 +21,7 @@ from engine.data.mix import (
     split_validation,
     stream_rows,
 )
-from engine.data.spec import DatasetSpec, Split
+from engine.data.registry.spec import DatasetSpec, Split
 from engine.errors import DataError
 
 STRATEGIES = ("interleave_under", "interleave_over", "interleave_once")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.data import build
-from engine.data.store import Store, StoreWriter
+from engine.data.tokens import build
+from engine.data.tokens.store import Store, StoreWriter
 from engine.errors import DataError
 from tests.data.bench import Bench, rows_of
 from tests.data.support import alpaca, build_tokenizer, learnt_text

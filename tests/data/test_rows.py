@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from engine.data.entry import read_entry
 from engine.data.example import Example
 from engine.data.read import check_columns, read_examples, stop_early, stop_if_bad
 from engine.data.registry import DatasetSpec, find_datasets
+from engine.data.registry.entry import read_entry
 from engine.data.report import DatasetReport, RowProblem
 from engine.data.sources import open_source
 from engine.errors import DataError

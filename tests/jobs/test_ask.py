@@ -18,7 +18,7 @@ from engine.jobs import process
 from engine.jobs.ask import Asker
 from tests.jobs.conftest import eventually
 
-# Answers like engine.data.serve, with operations that misbehave.
+# Answers like engine.data.inspect.serve, with operations that misbehave.
 SCRIPT = """
 import json, os, sys, threading, queue, time
 asked = queue.SimpleQueue()
@@ -181,7 +181,7 @@ def test_the_real_worker(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_real_worker_ends_when_its_input_closes(repo: Path) -> None:
-    command = [sys.executable, "-P", "-m", "engine.data.serve"]
+    command = [sys.executable, "-P", "-m", "engine.data.inspect.serve"]
     worker = subprocess.Popen(command, cwd=repo, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert worker.stdin is not None and worker.stdout is not None
     worker.stdin.write(b'{"id": 7, "op": "templates", "arguments": {}}\n')
@@ -194,7 +194,7 @@ def test_the_real_worker_ends_when_its_input_closes(repo: Path) -> None:
 
 
 def test_the_real_worker_leaves_when_nobody_asks(repo: Path) -> None:
-    program = "from engine.data.serve import main; main(idle_s=0.05)"
+    program = "from engine.data.inspect.serve import main; main(idle_s=0.05)"
     worker = subprocess.Popen([sys.executable, "-c", program], cwd=repo, stdin=subprocess.PIPE)
     assert worker.wait(20) == 0
     assert worker.stdin is not None

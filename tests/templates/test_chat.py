@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.data.tokenize import encode
+from engine.data.tokens.tokenize import encode
 from engine.errors import DataError, UserError
 from engine.schema.data import TemplateArgs
 from engine.templates.base import Conversation, Rendered

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from engine.data.tokenize import encode
+from engine.data.tokens.tokenize import encode
 from engine.errors import DataError
 from engine.schema.data import TemplateArgs
 from engine.templates.base import Conversation, Rendered

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken
 
-from engine.data.tokenize import encode
+from engine.data.tokens.tokenize import encode
 from engine.schema.data import TemplateArgs
 from engine.templates.base import Conversation, Format, Rendered, load_template
 from engine.templates.chat import load_chat

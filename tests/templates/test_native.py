@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.data.render import learnt_spans
-from engine.data.tokenize import encode
+from engine.data.tokens.tokenize import encode
 from engine.errors import DataError
 from engine.schema.data import TemplateArgs
 from engine.templates.base import Conversation, Rendered

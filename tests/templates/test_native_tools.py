@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data.tokenize import encode
+from engine.data.tokens.tokenize import encode
 from engine.schema.data import TemplateArgs
 from engine.templates.base import Conversation, Rendered
 from engine.templates.chat import load_chat

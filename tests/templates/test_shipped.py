@@ -13,7 +13,7 @@ import pytest
 import trl
 from tokenizers import AddedToken
 
-from engine.data.tokenize import encode
+from engine.data.tokens.tokenize import encode
 from engine.schema.data import TemplateArgs
 from engine.templates.base import Conversation, Rendered
 from engine.templates.chat import load_chat

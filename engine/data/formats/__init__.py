@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.data.example import Example, Kind
-from engine.data.spec import DatasetSpec
+from engine.data.registry.spec import DatasetSpec
 
 Reader = Callable[[Mapping[str, Any]], Example]
 

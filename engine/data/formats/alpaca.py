@@ -16,8 +16,8 @@ from engine.data.formats.kto import read_label
 from engine.data.formats.media import build_media_reader, check_placeholders
 from engine.data.formats.ranking import check_pair
 from engine.data.formats.tools import read_tools
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import RowError
-from engine.data.spec import DatasetSpec
 
 NOTHING = "is empty: there would be nothing to learn"
 

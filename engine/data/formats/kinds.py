@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.data.example import Kind
-from engine.data.spec import DatasetSpec
+from engine.data.registry.spec import DatasetSpec
 
 # A stage that is not named here learns from conversations, as sft does.
 STAGES: Mapping[Kind, tuple[str, ...]] = {

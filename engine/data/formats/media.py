@@ -14,8 +14,8 @@ from typing import Any
 
 from engine.data.example import Message
 from engine.data.formats.cells import kind_name, list_of, text_of
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import RowError
-from engine.data.spec import DatasetSpec
 
 PLACEHOLDERS: Mapping[str, str] = {"images": "<image>", "videos": "<video>", "audios": "<audio>"}
 Media = dict[str, tuple[str, ...]]

@@ -15,8 +15,8 @@ from engine.data.formats.cells import kind_name, text_of
 from engine.data.formats.media import PLACEHOLDERS, address_of
 from engine.data.formats.tools import read_calls, split_calls
 from engine.data.formats.turns import Roles, Spoken, build_turns_reader, read_thought, refuse_unlearnt
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import RowError
-from engine.data.spec import DatasetSpec
 
 TEXT_PARTS = ("text", "input_text", "output_text")
 # Type of a part -> the kind of medium.

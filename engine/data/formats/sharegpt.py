@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.data.entry import TAGS
 from engine.data.example import ASSISTANT, TOOL, USER, Example, Kind, Message
 from engine.data.formats import Reader
 from engine.data.formats.cells import kind_name, text_of
 from engine.data.formats.tools import read_calls, split_calls, write_calls, write_tools
 from engine.data.formats.turns import Roles, Spoken, build_turns_reader, read_thought, refuse_unlearnt
+from engine.data.registry.entry import TAGS
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import RowError
-from engine.data.spec import DatasetSpec
 
 # Columns of the rows that write_row makes, by role.
 WRITTEN: Mapping[str, str] = {

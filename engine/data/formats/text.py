@@ -11,8 +11,8 @@ from typing import Any
 from engine.data.example import Example, Kind
 from engine.data.formats import Reader
 from engine.data.formats.cells import text_of
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import RowError
-from engine.data.spec import DatasetSpec
 
 
 def build_reader(spec: DatasetSpec, want: Kind) -> Reader:

@@ -18,8 +18,8 @@ from engine.data.formats.media import PLACEHOLDERS, Media, build_media_reader, c
 from engine.data.formats.prompt import reference_of
 from engine.data.formats.ranking import check_pair
 from engine.data.formats.tools import read_tools
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import RowError
-from engine.data.spec import DatasetSpec
 
 # Which role may follow which; "" is the beginning.
 LEGAL = frozenset(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from engine.data.jsonc import kind_name
+from engine.data.registry.jsonc import kind_name
 from engine.data.sources import lines
 from engine.data.sources.decoder import TOO_LONG, RowDecoder
 from engine.data.sources.text import CHUNK, NUL_REASON, not_utf8, open_bytes

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from engine.data.entry import read_entry
 from engine.data.example import ASSISTANT, USER, Example, Kind, Message, ToolCall
 from engine.data.formats import load_reader
+from engine.data.registry.entry import read_entry
+from engine.data.registry.spec import DatasetSpec
 from engine.data.report import RowError
-from engine.data.spec import DatasetSpec
 from tests.conftest import REPO
 
 CALL = {"name": "get_weather", "arguments": {"city": "Paris"}}

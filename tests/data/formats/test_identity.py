@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.data.entry import read_entry
 from engine.data.example import ASSISTANT, TOOL, Example, Kind, Message, ToolCall
 from engine.data.formats import load_reader
 from engine.data.formats.sharegpt import write_entry, write_row
+from engine.data.registry.entry import read_entry
 from engine.data.report import RowError
 from tests.conftest import REPO
 from tests.data.formats import (
