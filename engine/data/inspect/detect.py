@@ -14,9 +14,9 @@ from typing import Any
 from engine.data.formats import load_reader
 from engine.data.formats.kinds import kind_of
 from engine.data.inspect.guess import Column, guess_tags, guess_texts, look_at, name_score
+from engine.data.inspect.register import suggest_name
 from engine.data.inspect.walk import count_rows, plain
 from engine.data.registry.entry import COLUMNS, OPENAI_TAGS, TAGS, spec_of
-from engine.data.registry.register import suggest_name
 from engine.data.report import RowError
 from engine.data.sources import BadRow, Source, open_source
 from engine.errors import DataError, UserError

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.data.inspect.register import insert, register, suggest_name
 from engine.data.registry.jsonc import strip_comments
-from engine.data.registry.register import insert, register, suggest_name
 from engine.errors import ArgError, DataError
 from tests.data.support import alpaca
 
