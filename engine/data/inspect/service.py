@@ -191,7 +191,7 @@ def register(
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Add a dataset to dataset_info.json; see register.py."""
-    from engine.data.registry import register as registering
+    from engine.data.inspect import register as registering
 
     return registering.register(dataset_dir, name, entry, source_path=source_path, overwrite=overwrite)
 

@@ -213,7 +213,7 @@ def test_two_that_register_at_once_lose_nothing(folder: Path) -> None:
 
 
 def test_an_edit_without_our_lock_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.data.registry import register as module
+    from engine.data.inspect import register as module
 
     (folder / INFO).write_text("{}")
     once = iter([True])
