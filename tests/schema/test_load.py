@@ -254,8 +254,8 @@ def test_rules_between_arguments(given: dict, field: str) -> None:
 
 
 def test_packing_goes_with_any_attention() -> None:
-    load(packing=True, flash_attn="disabled")
-    load(packing=True, contaminated_packing=True, flash_attn="sdpa")
+    assert load(packing=True, flash_attn="disabled")["packing"] is True
+    assert load(packing=True, contaminated_packing=True, flash_attn="sdpa")["contaminated_packing"] is True
 
 
 def test_a_registry_may_be_given_as_an_object() -> None:

@@ -241,6 +241,8 @@ def test_an_upload_discarded_while_others_are_swept_is_no_error(
     root.mkdir(parents=True)
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / ("a" * 16)]))  # seen, then gone
     uploads.sweep(root)
+    monkeypatch.undo()
+    assert list(root.iterdir()) == []
 
 
 @pytest.mark.parametrize("upload", ["", "..", "../x", "0" * 15, "Z" * 16, "0" * 16])
