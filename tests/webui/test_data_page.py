@@ -239,9 +239,9 @@ def test_an_upload_discarded_while_others_are_swept_is_no_error(
 ) -> None:
     root = uploads.uploads_dir()
     root.mkdir(parents=True)
-    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([folder / ("a" * 16)]))  # seen, then gone
-    uploads.sweep(root)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", lambda folder: iter([folder / ("a" * 16)]))  # seen, then gone
+        uploads.sweep(root)
     assert list(root.iterdir()) == []
 
 
