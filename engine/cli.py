@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(error, ArgError) and words:
-            print(f"`tunesmith {words[0]} --help` lists every argument.", file=sys.stderr)
+            # Looking at data takes the arguments of training.
+            command = "train" if words[0] == "data" else words[0]
+            print(f"`tunesmith {command} --help` lists every argument.", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
