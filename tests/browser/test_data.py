@@ -165,8 +165,9 @@ def test_a_bad_row_is_shown_with_its_place_and_its_text(
     page.keyboard.press("ArrowLeft")
     page.wait_for_selector(".td-preview[data-state=ready] .td-tokens")
     page.locator(".td-tokens").first.focus()
-    page.keyboard.press("ArrowRight")
     assert page.locator(".td-row .td-info").first.inner_text().startswith("Token 1 · id ")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".td-row .td-info").first.inner_text().startswith("Token 2 · id ")
 
 
 def test_a_look_from_the_train_form_and_from_an_address(

@@ -54,13 +54,26 @@ class DataPage extends HTMLElement {
   }
 
   async #start() {
-    const { models, settings } = await choices();
+    await this.#offer();
+    this.#build();
+    await this.#load();
+    this.#offerTemplates();
+  }
+
+  /** What the menus offer, once the studio has said it. */
+  async #offer() {
+    const offered = await choices();
+    if (!offered) return;
+    const { models, settings } = offered;
+    this.offered = true;
     state.models = models;
     takeOver(settings);
     state.settings.model_name_or_path ||= models[0] ?? "";
     remember();
-    this.#build();
-    await this.#load();
+  }
+
+  async #offerTemplates() {
+    if (state.templates.length) return;
     const { templates } = await ask("templates");
     state.templates = templates ?? [];
     this.view.settings.offerChoices();
@@ -68,6 +81,15 @@ class DataPage extends HTMLElement {
 
   #load(choose) {
     return this.list.load({ choose });
+  }
+
+  /** The studio was away when the page began, and has come back: what it could not say then is asked now. */
+  async #makeUp() {
+    await this.#offer();
+    if (!this.offered) return;
+    this.#build();
+    await this.#load();
+    this.#offerTemplates();
   }
 
   #open(entry, byHand) {
@@ -78,17 +100,20 @@ class DataPage extends HTMLElement {
     // The list is read anew whenever the tab is opened: what has not changed stays as it was left.
     const facts = JSON.stringify([state.dataset_dir, entry]);
     if (entry && facts !== this.shown) this.view.open(entry);
+    else if (entry) this.view.again();
     this.shown = facts;
+    if (!this.offered) this.#makeUp();
     if (byHand) this.#bringIntoSight();
   }
 
   #add() {
     this.adding ??= new AddDataset(
-      (name) => {
+      async (name) => {
         this.adding = null;
         this.shown = "";
         toast(t("data.registered", { name }));
-        this.#load(name);
+        await this.#load(name);
+        this.list.focus();
       },
       () => {
         this.adding = null;

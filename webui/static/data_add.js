@@ -1,7 +1,7 @@
 // Adding a dataset: upload a file, see what it was taken for, say which column is what while an example follows, register.
 
 import { Latest, ask, discard, upload } from "./data_calls.js";
-import { button, textField } from "./data_fields.js";
+import { button, inPlace, textField } from "./data_fields.js";
 import { exampleCard } from "./data_example.js";
 import { Mapping } from "./data_mapping.js";
 import { Preview, problemLines } from "./data_preview.js";
@@ -20,7 +20,12 @@ export class AddDataset {
     this.onclose = onclose;
     this.uploaded = null;
     this.detected = null;
-    this.element = el("section", { className: "ts-card td-view td-adding" });
+    this.turn = 0;
+    // Escape leaves only where nothing is lost by it.
+    const onkeydown = (event) => {
+      if (event.key === "Escape" && !this.uploaded && !this.sending) this.close(this.onclose);
+    };
+    this.element = el("section", { className: "ts-card td-view td-adding", role: "region", onkeydown });
     this.draw();
   }
 
@@ -31,16 +36,32 @@ export class AddDataset {
     const head = el("div", { className: "td-head" }, el("h2", {}, t("data.add_title")), close);
     this.drop = this.#buildDrop();
     this.error = el("div", { className: "note bad", id: "td-file-error", role: "alert", hidden: true });
+    this.said = inPlace("");
     this.steps = el("div", { className: "td-steps" });
-    this.element.replaceChildren(head, this.drop, this.error, this.steps);
+    this.element.setAttribute("aria-label", t("data.add_title"));
+    this.element.replaceChildren(head, this.drop, this.said, this.error, this.steps);
     if (said) this.#map({ ...this.detected, ...said });
   }
 
   /** Leave nothing behind. */
   close(then) {
-    if (this.uploaded) discard(this.uploaded.upload);
-    this.uploaded = null;
+    this.#forget();
     then();
+  }
+
+  /** The file so far, and whatever is on its way about it. */
+  #forget() {
+    if (this.uploaded) discard(this.uploaded.upload);
+    this.uploaded = this.detected = null;
+    this.sending = false;
+    this.turn += 1;
+    this.#dropQuestions();
+  }
+
+  #dropQuestions() {
+    clearTimeout(this.timer);
+    this.latest?.drop();
+    this.preview?.clear();
   }
 
   focus() {
@@ -72,27 +93,38 @@ export class AddDataset {
   }
 
   async #send(file) {
-    if (this.uploaded) discard(this.uploaded.upload);
-    this.uploaded = this.detected = null;
+    this.#forget();
+    const { turn } = this;
+    this.sending = true;
     this.steps.replaceChildren();
     this.#say(null);
     this.#describe(file.name, fileSize(file.size));
     this.progress.hidden = false;
+    setText(this.said, "");
     const answer = await upload(file, (share) => {
+      if (turn !== this.turn) return;
       this.bar.style.width = `${100 * share}%`;
       this.progress.setAttribute("aria-valuenow", String(Math.round(100 * share)));
     });
+    if (turn !== this.turn) {
+      if (answer.upload) discard(answer.upload); // another file was chosen meanwhile, or it was given up
+      return;
+    }
     if (answer.error) {
       this.progress.hidden = true;
+      this.sending = false;
       this.input.value = ""; // the same file may be chosen again once it is mended
       this.#say(answer);
       return;
     }
     this.uploaded = answer;
+    setText(this.said, t("data.reading"));
     const detected = await ask("detect", { upload: answer.upload, dataset_dir: state.dataset_dir || "data" });
+    if (turn !== this.turn) return;
+    this.sending = false;
     this.progress.hidden = true;
+    setText(this.said, "");
     this.input.value = "";
-    if (this.uploaded !== answer) return; // another file was chosen meanwhile
     // Nothing could be read of it: there are no columns to speak of, only what is wrong.
     const unreadable = detected.error ?? (detected.found?.length ? null : detected.problem);
     if (unreadable) this.#say({ ...detected, error: unreadable });
@@ -110,6 +142,7 @@ export class AddDataset {
   }
 
   #map(detected) {
+    this.#dropQuestions(); // what the fields before these have asked
     const rows = rowsCount(detected.rows);
     this.#describe(this.uploaded.name, fileSize(this.uploaded.size), rows, t("data.replace"));
     this.mapping = new Mapping({ ...detected, found: detected.found ?? [] }, () => this.#later());

@@ -4,7 +4,10 @@ import { t } from "./text.js";
 
 const address = (path) => new URL(`studio/api/data/${path}`, document.baseURI);
 
-/** One question to the worker. Resolves to its answer, which has `error` where the data or a setting is at fault. */
+/**
+ * One question to the worker. Resolves to its answer, which has `error` where the data or a setting is at fault, and `away`
+ * too where the studio cannot be reached.
+ */
 export async function ask(op, args = {}) {
   try {
     const response = await fetch(address(op), {
@@ -15,19 +18,19 @@ export async function ask(op, args = {}) {
     if (response.ok) return await response.json();
     return { error: t("data.no_answer", { status: response.status }) };
   } catch {
-    return { error: t("run.unreachable") };
+    return { error: t("run.unreachable"), away: true };
   }
 }
 
-/** What the menus offer before anything has been asked. */
+/** What the menus offer before anything has been asked; null while the studio is away. */
 export async function choices() {
   try {
     const response = await fetch(address("choices"));
     if (response.ok) return await response.json();
   } catch {
-    // the studio is away: the menus stay empty, and the list says so
+    // the list says that the studio is away, and asks until it is back
   }
-  return { models: [], settings: {} };
+  return null;
 }
 
 /** Send a file. `onProgress(share)` follows it. Resolves to {upload, name, size} or {error}. */
@@ -72,15 +75,18 @@ export class Latest {
     if (this.busy) return;
     this.busy = true;
     this.onBusy(true);
-    while (this.waiting) {
-      const asked = this.waiting;
-      this.waiting = null;
-      const turn = this.turn;
-      const answer = await ask(this.op, asked);
-      if (!this.waiting && turn === this.turn) this.show(answer, asked);
+    try {
+      while (this.waiting) {
+        const asked = this.waiting;
+        this.waiting = null;
+        const turn = this.turn;
+        const answer = await ask(this.op, asked);
+        if (!this.waiting && turn === this.turn) this.show(answer, asked);
+      }
+    } finally {
+      this.busy = false; // an answer that cannot be drawn must not keep the next one out
+      this.onBusy(false);
     }
-    this.busy = false;
-    this.onBusy(false);
   }
 
   /** What is on its way does not matter any more. */

@@ -92,10 +92,10 @@ export function tabStrip(label, items, current, onchange) {
     onchange(value);
   }
   strip.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
     const at = buttons.findIndex(({ button }) => button === event.target);
-    const next = buttons[(at + step + buttons.length) % buttons.length];
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined) return;
+    const next = buttons[(to + buttons.length) % buttons.length];
     next.button.focus();
     choose(next.value);
     event.preventDefault();
@@ -121,6 +121,15 @@ export function searchField(label, oninput) {
   const input = el("input", { type: "search", className: "td-search", placeholder: label, "aria-label": label });
   input.addEventListener("input", () => oninput(input.value));
   return input;
+}
+
+/** Enable what leads on. A button that had the keyboard and leads nowhere any more hands it to the other. */
+export function pagerEnds(back, forth, hasBack, hasForth) {
+  const held = document.activeElement;
+  back.disabled = !hasBack;
+  forth.disabled = !hasForth;
+  if (held === back && !hasBack) forth.focus();
+  else if (held === forth && !hasForth) back.focus();
 }
 
 /** A sentence in place of something that is not there (yet). */

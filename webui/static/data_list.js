@@ -8,19 +8,21 @@ import { el, setText } from "./dom.js";
 import { t } from "./text.js";
 
 const FOLDER_DELAY_MS = 400;
+const AWAY_DELAY_MS = 3000;
 
 export class DatasetList {
   /** `onopen(entry, byHand)`: a dataset was chosen, by a person or as the one to begin with; `onadd()`: "Add" was pressed. */
   constructor(onopen, onadd) {
     this.onopen = onopen;
     this.entries = [];
+    this.turn = 0;
     this.search = searchField(t("data.search"), () => this.#draw());
     this.add = button(t("data.add"), onadd, { id: "td-add" });
     const folder = { id: "td-dataset_dir", help: t("arg.dataset_dir.help") };
     const typed = (value) => this.#folderTyped(value);
     this.folder = textField(t("arg.dataset_dir.label"), state.dataset_dir, typed, folder);
-    this.items = el("ul", { className: "td-datasets" });
-    this.said = el("p", { className: "td-nothing", role: "status", hidden: true });
+    this.items = el("ul", { className: "td-datasets", role: "list" });
+    this.said = el("p", { className: "td-nothing", role: "status" });
     const head = el("div", { className: "td-list-head" }, el("h3", {}, t("data.title")), this.add);
     this.element = el(
       "nav",
@@ -37,11 +39,18 @@ export class DatasetList {
   async load({ choose = "" } = {}) {
     this.folder.input.value = state.dataset_dir;
     this.element.classList.add("busy");
-    const asked = state.dataset_dir;
-    const answer = await ask("list", { dataset_dir: asked || "data", search: "" });
-    if (asked !== state.dataset_dir) return;
+    clearTimeout(this.timer);
+    this.turn += 1;
+    const { turn } = this;
+    const answer = await ask("list", { dataset_dir: state.dataset_dir || "data", search: "" });
+    if (turn !== this.turn) return; // a newer one is on its way
     this.element.classList.remove("busy");
     this.folder.setError(answer.error ?? "");
+    if (answer.away) {
+      // What was read stays, and what was open stays open; it is asked again until somebody answers.
+      this.timer = setTimeout(() => this.element.checkVisibility() && this.load({ choose }), AWAY_DELAY_MS);
+      return;
+    }
     this.entries = answer.datasets ?? [];
     const names = this.entries.map((entry) => entry.name);
     const usable = this.entries.find((entry) => !entry.problem) ?? this.entries[0];
@@ -52,8 +61,14 @@ export class DatasetList {
   #folderTyped(value) {
     state.dataset_dir = value.trim();
     remember();
+    this.turn += 1; // what the former folder answers does not matter any more
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.load(), FOLDER_DELAY_MS);
+  }
+
+  /** Give the open dataset the keyboard. */
+  focus() {
+    (this.items.querySelector("[aria-current]") ?? this.add).focus();
   }
 
   #choose(name, { byHand = false } = {}) {
@@ -81,8 +96,7 @@ export class DatasetList {
     const shown = this.entries.filter((entry) => words(entry).includes(wanted));
     this.items.replaceChildren(...shown.map((entry) => this.#item(entry)));
     this.items.hidden = !shown.length;
-    this.said.hidden = shown.length > 0;
-    setText(this.said, t(this.entries.length ? "data.none_found" : "data.none"));
+    setText(this.said, shown.length ? "" : t(this.entries.length ? "data.none_found" : "data.none"));
   }
 
   #item(entry) {

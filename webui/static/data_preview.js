@@ -2,12 +2,13 @@
 // settings change. The same view shows a file that is not registered yet.
 
 import { Latest } from "./data_calls.js";
-import { button, inPlace } from "./data_fields.js";
+import { button, inPlace, pagerEnds } from "./data_fields.js";
 import { rowCard } from "./data_tokens.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
 
 const ROWS = 5;
+const SLOW_MS = 400;
 
 export class Preview {
   /** `question()`: the arguments that say which data and which settings; null where there is nothing to ask. */
@@ -16,10 +17,12 @@ export class Preview {
     this.onError = onError;
     this.count = rows;
     this.start = 0;
+    this.shown = "";
     this.list = el("div", { className: "td-rows", "aria-live": "off" });
     this.notes = el("ul", { className: "td-notes", hidden: true });
     this.error = el("div", { className: "note bad", role: "alert", hidden: true });
-    this.where = el("span", { className: "td-where" });
+    this.said = inPlace("");
+    this.where = el("span", { className: "td-where", role: "status" });
     this.back = button(t("data.back"), () => this.#page(-1));
     this.forth = button(t("data.forth"), () => this.#page(1));
     this.element = el(
@@ -28,13 +31,14 @@ export class Preview {
       el("div", { className: "td-bar" }, legend(), el("span", { className: "td-pager" }, this.back, this.where, this.forth)),
       this.error,
       this.notes,
+      this.said,
       this.list,
     );
     this.back.disabled = this.forth.disabled = true;
     this.latest = new Latest(
       "preview",
       (answer) => this.#draw(answer),
-      (busy) => this.element.classList.toggle("busy", busy),
+      (busy) => this.#wait(busy),
     );
   }
 
@@ -42,18 +46,32 @@ export class Preview {
   refresh({ fromStart = false } = {}) {
     if (fromStart) this.start = 0;
     const question = this.question();
-    if (!question) return;
-    if (!this.list.children.length) this.list.append(inPlace(t("data.reading")));
+    if (!question) {
+      this.latest.drop(); // what is on its way answers what nobody asks any more
+      setText(this.said, "");
+      return;
+    }
+    if (!this.list.children.length) setText(this.said, t("data.reading"));
     this.latest.ask({ ...question, start: this.start, count: this.count });
+  }
+
+  /** Rows that are there stay while others are read; where that takes long, a word says so. */
+  #wait(busy) {
+    this.element.classList.toggle("busy", busy);
+    clearTimeout(this.timer);
+    if (busy) this.timer = setTimeout(() => this.list.children.length && setText(this.where, t("data.reading")), SLOW_MS);
+    else if (this.list.children.length) setText(this.where, this.shown);
   }
 
   clear() {
     this.latest.drop();
     this.list.replaceChildren();
+    setText(this.said, "");
     this.notes.hidden = true;
     this.error.hidden = true;
     this.start = 0;
     this.back.disabled = this.forth.disabled = true;
+    this.shown = "";
     setText(this.where, "");
     this.element.removeAttribute("data-state");
   }
@@ -66,8 +84,8 @@ export class Preview {
   #draw(answer) {
     this.element.setAttribute("data-state", answer.error ? "error" : "ready");
     this.error.hidden = !answer.error;
+    setText(this.said, "");
     if (answer.error) {
-      this.list.querySelector(":scope > .td-nothing")?.remove();
       const elsewhere = this.onError(answer); // beside the field that is at fault, where that is known
       this.error.hidden = Boolean(elsewhere);
       this.error.replaceChildren(el("p", {}, answer.error), ...problemLines(answer.problems));
@@ -78,14 +96,12 @@ export class Preview {
     this.notes.replaceChildren(...(answer.notes ?? []).map(noteLine));
     const cards = answer.rows.map((row, i) => rowCard(row, answer.cutoff_len, i ? "" : t("data.info_hint")));
     this.list.replaceChildren(...(answer.packs?.length ? packed(cards, answer) : cards));
-    if (!cards.length) this.list.append(inPlace(t("data.no_more_rows")));
-    this.back.disabled = this.start === 0;
-    this.forth.disabled = answer.rows.length < this.count || this.start + this.count >= (answer.total ?? Infinity);
+    if (!cards.length) setText(this.said, t("data.no_more_rows"));
+    const more = answer.rows.length >= this.count && this.start + this.count < (answer.total ?? Infinity);
+    pagerEnds(this.back, this.forth, this.start > 0, more);
     const last = this.start + answer.rows.length;
-    setText(
-      this.where,
-      cards.length ? t("data.shown", { first: formatCount(this.start + 1), last: formatCount(last) }) : "",
-    );
+    this.shown = cards.length ? t("data.shown", { first: formatCount(this.start + 1), last: formatCount(last) }) : "";
+    setText(this.where, this.shown);
   }
 }
 

@@ -14,8 +14,15 @@ export class Problems {
     const heads = ["file", "row", "column", "reason"].map((name) => el("th", { scope: "col" }, t(`data.head_${name}`)));
     const table = el("table", {}, el("thead", {}, el("tr", {}, ...heads)), this.body);
     this.scroll = el("div", { className: "td-scroll", hidden: true }, table);
-    this.beside = el("aside", { className: "td-beside", "aria-live": "polite", hidden: true });
-    this.split = el("div", { className: "td-split" }, this.scroll, this.beside);
+    this.beside = el("aside", {
+      className: "td-beside",
+      "aria-live": "polite",
+      "aria-label": t("data.view_rows"),
+      tabIndex: 0,
+      hidden: true,
+    });
+    const onkeydown = (event) => event.key === "Escape" && this.#close();
+    this.split = el("div", { className: "td-split", onkeydown }, this.scroll, this.beside);
     this.element = el("div", { className: "td-problems" }, this.said, this.reasons, this.split);
   }
 
@@ -58,13 +65,21 @@ export class Problems {
     return line;
   }
 
+  #close() {
+    const line = this.body.querySelector(".selected");
+    line?.classList.remove("selected");
+    if (this.beside.contains(document.activeElement)) line?.querySelector("button").focus();
+    this.beside.hidden = true;
+  }
+
   async #open({ file, row, reason }, line) {
     for (const other of this.body.children) other.classList.toggle("selected", other === line);
     if (!row) return;
     this.beside.replaceChildren(el("p", {}, t("data.reading")));
     this.beside.hidden = false;
     const answer = await ask("raw", { ...this.source(), file, number: row });
-    if (!line.classList.contains("selected")) return; // another was opened meanwhile
+    // Another was opened meanwhile, or this one closed, or another dataset is shown.
+    if (!line.classList.contains("selected") || !this.body.contains(line)) return;
     const found = answer.rows?.[0];
     const title = el("h4", {}, t("data.row", { number: formatCount(row) }), el("small", {}, file));
     const content = found ? record(found) : el("p", {}, answer.error ?? t("data.no_row"));

@@ -1,7 +1,7 @@
 // The rows of a dataset as they stand in its files: paged, searched, long cells folded.
 
 import { Latest } from "./data_calls.js";
-import { button, inPlace, searchField } from "./data_fields.js";
+import { button, inPlace, pagerEnds, searchField } from "./data_fields.js";
 import { el, setText } from "./dom.js";
 import { formatCount, t } from "./text.js";
 
@@ -59,6 +59,7 @@ export class RawRows {
 
   clear() {
     this.latest.drop();
+    clearTimeout(this.timer);
     this.start = 0;
     this.text = "";
     this.search.value = "";
@@ -68,7 +69,6 @@ export class RawRows {
   /** A word in place of the rows; "" shows them. */
   #say(words) {
     setText(this.nothing, words);
-    this.nothing.hidden = !words;
     this.scroll.hidden = Boolean(words);
   }
 
@@ -101,8 +101,7 @@ export class RawRows {
       total: known ? formatCount(answer.total) : "",
     };
     setText(this.where, answer.rows.length ? t(known ? "data.shown_of" : "data.shown", values) : "");
-    this.back.disabled = this.start === 0;
-    this.forth.disabled = known ? last >= answer.total : answer.rows.length < ROWS;
+    pagerEnds(this.back, this.forth, this.start > 0, known ? last < answer.total : answer.rows.length >= ROWS);
   }
 }
 

@@ -56,7 +56,10 @@ function tokenText(row, cutoff, info) {
       { type: "button", className: "td-more" },
       t("data.all_tokens", { count: formatCount(row.tokens.length) }),
     );
-    rest.addEventListener("click", () => text.replaceChildren(...pieces(row.tokens, cutoff, blocks)));
+    rest.addEventListener("click", () => {
+      text.replaceChildren(...pieces(row.tokens, cutoff, blocks));
+      text.focus();
+    });
     text.append(rest);
   }
   if (row.length > row.tokens.length) {
@@ -73,6 +76,12 @@ function tokenText(row, cutoff, info) {
   text.addEventListener("pointerover", (event) => {
     const token = event.target.closest(".tok");
     if (token) point(token);
+  });
+  text.addEventListener("focus", () => {
+    const token = all()[Math.max(0, current)];
+    if (!token || !text.matches(":focus-visible")) return; // the pointer shows its own token
+    current = Math.max(0, current);
+    point(token);
   });
   text.addEventListener("keydown", (event) => {
     const tokens = all();

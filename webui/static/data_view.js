@@ -15,7 +15,7 @@ export class DatasetView {
   constructor() {
     this.name = el("h2");
     this.facts = el("p", { className: "td-facts" });
-    this.problem = el("div", { className: "note bad", hidden: true });
+    this.problem = el("div", { className: "note bad", role: "alert", hidden: true });
     this.train = button(t("data.train"), trainOnThis, { id: "td-train", primary: true });
     const question = () => (this.settings.ready() ? { ...sourceArguments(), ...settingArguments() } : null);
     const onStats = (answer) => this.#noteProblems(answer);
@@ -60,6 +60,11 @@ export class DatasetView {
     this.#show(state.view);
   }
 
+  /** Ask anew for what could not be answered before. */
+  again() {
+    if (!this.panel.hidden) this.#show(state.view);
+  }
+
   #choose(view) {
     state.view = view;
     remember();
@@ -72,7 +77,8 @@ export class DatasetView {
     this.strip.show(view);
     this.settings.element.hidden = view === "rows";
     const asks = view === "problems" ? "lengths" : view; // the problems are what measuring has found
-    if (!this.stale.delete(asks)) return;
+    const failed = this.parts[asks].element.dataset.state === "error"; // the studio may be back, the file mended
+    if (!this.stale.delete(asks) && !failed) return;
     if (view === "problems") this.problems.waiting();
     this.parts[asks].refresh({ fromStart: true });
   }
