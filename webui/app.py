@@ -8,6 +8,7 @@ Try: tunesmith webui --port 7860
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import inspect
 import logging
@@ -163,10 +164,19 @@ def serve(app: FastAPI, options: WebuiOptions, listener: socket.socket, job_id: 
     """Run the server on the bound socket, with the clock that starts queued jobs beside it."""
     import uvicorn
 
+    from engine.jobs import client
+
+    logging.getLogger("uvicorn.error").addFilter(is_no_cut_off_request)
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             announce(options, job_id)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Whoever waits for an answer about data gets one now instead of being cut off.
+            await asyncio.to_thread(client.stop_asking)
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, ws="none"
@@ -181,6 +191,12 @@ def serve(app: FastAPI, options: WebuiOptions, listener: socket.socket, job_id: 
     finally:
         ended.set()
     print("\nThe studio has stopped. Jobs go on: `tunesmith jobs list` shows them.", flush=True)
+
+
+def is_no_cut_off_request(record: logging.LogRecord) -> bool:
+    """Log filter. A request that the end of the server cuts off is nothing that went wrong."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError)
 
 
 def announce(options: WebuiOptions, job_id: str | None) -> None:

@@ -49,6 +49,12 @@ def ask(op: str, arguments: Mapping[str, Any], *, timeout_s: float = TIMEOUT_S) 
     return _shared(op in LONG_OPS).ask(op, arguments, timeout_s=timeout_s)
 
 
+def stop_asking() -> None:
+    """End the workers of `ask` for good: who waits for an answer, or asks later, is told so at once."""
+    for long in (False, True):
+        _shared(long).abandon()
+
+
 @functools.cache
 def _shared(_long: bool) -> Asker:
     """The two of this process: for short questions and for long ones."""
@@ -62,6 +68,7 @@ class Asker:
         self._command = tuple(command)
         self._turn = threading.Lock()
         self._worker: _Worker | None = None
+        self._abandoned = False
 
     def ask(self, op: str, arguments: Mapping[str, Any], *, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """See the function of that name."""
@@ -72,6 +79,8 @@ class Asker:
         try:
             # A worker that leaves because it was idle may cross with a question: that one is asked again.
             for _ in range(2):
+                if self._abandoned:
+                    return _failure("questions about data are no longer answered: the studio is stopping.")
                 try:
                     worker = self._running()
                 except OSError as error:
@@ -80,7 +89,7 @@ class Asker:
                 if isinstance(answer, dict):
                     return answer
                 self._worker = None
-                if not answer.left_by_itself:
+                if not answer.left_by_itself and not self._abandoned:
                     return _failure(answer.reason)
             return _failure("the worker for questions about data leaves as soon as it is started.")
         finally:
@@ -97,6 +106,13 @@ class Asker:
             if self._worker is not None:
                 self._worker.end()
                 self._worker = None
+
+    def abandon(self) -> None:
+        """End the worker even in the middle of a question, and start no other."""
+        self._abandoned = True
+        worker = self._worker
+        if worker is not None:
+            worker.end()
 
     def _running(self) -> _Worker:
         if self._worker is None or not process.is_alive(self._worker.identity):
@@ -138,12 +154,13 @@ class _Worker:
     def ask(self, op: str, arguments: Mapping[str, Any], timeout_s: float) -> dict[str, Any] | _Gone:
         self._number += 1
         request = {"id": self._number, "op": op, "arguments": dict(arguments)}
+        question = json.dumps(request, ensure_ascii=True).encode() + b"\n"
         assert self._popen.stdin is not None
         try:
-            self._popen.stdin.write(json.dumps(request, ensure_ascii=True).encode() + b"\n")
+            self._popen.stdin.write(question)
             self._popen.stdin.flush()
             line = self._lines.get(timeout=timeout_s)
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):  # it died, or was ended from elsewhere and its pipe is closed
             return self._gone()
         except queue.Empty:
             self.end()
@@ -198,7 +215,7 @@ class _Worker:
         )
 
     def _last_words(self) -> str:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             size = os.fstat(self._stderr.fileno()).st_size
             text = os.pread(self._stderr.fileno(), _STDERR_BYTES, max(0, size - _STDERR_BYTES))
             lines = [line.strip() for line in text.decode(errors="replace").splitlines() if line.strip()]

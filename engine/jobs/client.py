@@ -26,7 +26,7 @@ from engine.jobs import rebuild as rebuilding
 from engine.jobs import record, runfiles
 from engine.jobs import stop as stopping
 from engine.jobs import tail as tailing
-from engine.jobs.ask import ask
+from engine.jobs.ask import ask, stop_asking
 from engine.jobs.attach import Run, attached, check_idle, register
 from engine.jobs.devices import meters, queue_for
 from engine.jobs.job import Job, Progress, build_job
@@ -43,7 +43,8 @@ from engine.schema.resolve import resolve
 
 __all__ = [
     "Endpoint", "Job", "Phase", "Progress", "Run", "Tail", "ask", "attached", "dispatch", "endpoint", "find",
-    "get", "list_jobs", "meters", "plan_argv", "rebuild", "remove", "resume", "stop", "submit", "tail",
+    "get", "list_jobs", "meters", "plan_argv", "rebuild", "remove", "resume", "stop", "stop_asking", "submit",
+    "tail",
 ]  # fmt: skip
 
 

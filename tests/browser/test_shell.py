@@ -6,9 +6,14 @@ Try: pytest tests/browser/test_shell.py
 
 from __future__ import annotations
 
+import json
+import threading
+import urllib.request
 from pathlib import Path
 
-from tests.browser.conftest import StudioProcess
+import psutil
+
+from tests.browser.conftest import StudioProcess, wait_until
 
 TAB = "#ts-nav [role=tab][data-tab-id={}]"
 RUN = "tune-run[tab={}]"
@@ -89,6 +94,39 @@ def test_a_run_from_start_to_stop(open_page, studio_process: StudioProcess, tiny
     page.locator("dialog.ts-dialog button.danger").click()
     page.wait_for_selector("tune-jobs .empty h3")
     assert not list((studio_process.folder / "saves").glob("*/*/*/job.json"))
+
+
+def test_ctrl_c_while_data_is_looked_at_ends_in_order(studio_process: StudioProcess) -> None:
+    """The first preview takes a second or two: the tokenizer is loaded for it."""
+    question = {"dataset_dir": "data", "dataset": "identity", "model_name_or_path": "data/tiny-qwen3"}
+    request = urllib.request.Request(
+        f"{studio_process.url}studio/api/data/preview",
+        data=json.dumps(question).encode(),
+        headers={"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"},
+    )
+    answers: list[dict] = []
+
+    def ask() -> None:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            answers.append(json.load(reply))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: worker_of(studio_process) is not None, 30, "no worker was started")
+    worker = worker_of(studio_process)
+    assert studio_process.interrupt() in (0, 130)
+    asking.join(timeout=20)
+    # Answered in full, or told why not; never cut off.
+    assert answers and ("rows" in answers[0] or "stopping" in answers[0]["error"])
+    assert "Traceback" not in studio_process.output.read_text()
+    assert worker is not None and not worker.is_running()
+
+
+def worker_of(studio_process: StudioProcess) -> psutil.Process | None:
+    """The process that answers the studio's questions about data."""
+    assert studio_process.process is not None
+    children = psutil.Process(studio_process.process.pid).children()
+    return next((child for child in children if "engine.data.inspect.serve" in child.cmdline()), None)
 
 
 def test_language_theme_and_address(open_page, studio_process: StudioProcess) -> None:

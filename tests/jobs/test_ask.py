@@ -123,6 +123,23 @@ def test_who_waits_too_long_for_a_turn_is_told_and_kills_nobody(asker: Asker) ->
     assert answers[0]["slow"] is True
 
 
+def test_whoever_waits_is_told_when_the_studio_stops(asker: Asker, tmp_path: Path) -> None:
+    flag, answers = tmp_path / "asked", []
+    slow = {"seconds": 600, "flag": str(flag)}
+    waiting = [threading.Thread(target=lambda: answers.append(asker.ask("sleep", slow))) for _ in range(2)]
+    for thread in waiting:
+        thread.start()
+    eventually(flag.exists)
+    worker = asker.worker()
+    asker.abandon()
+    for thread in waiting:
+        thread.join(timeout=20)
+    assert ["the studio is stopping" in answer["error"] for answer in answers] == [True, True]
+    assert worker is not None and not process.is_alive(worker)
+    assert "the studio is stopping" in asker.ask("echo", {})["error"]
+    assert asker.worker() is None
+
+
 def test_an_idle_worker_leaves_and_the_next_question_starts_another() -> None:
     asker = Asker(script(idle_s=0.05))
     first = asker.ask("echo", {})["pid"]
