@@ -72,7 +72,7 @@ def test_from_a_csv_to_a_finished_run(
 
     # What the model sees: the learnt tokens are the answers and the stop, nothing else.
     choose(page, "#td-new-model_name_or_path", str(tiny_random))
-    page.wait_for_selector(".td-preview[data-state=ready] .tok[data-learn]")
+    page.wait_for_selector(".td-preview[data-state=ready]:not(.busy) .tok[data-learn]")
     for row, answer in enumerate(ANSWERS):
         assert learnt(page, row) == f"{answer}<|im_end|>"
     rendered = "".join(page.locator(".td-row").first.locator(".tok").all_text_contents())
@@ -101,7 +101,7 @@ def test_from_a_csv_to_a_finished_run(
     assert list((folder / "saves" / ".studio" / "uploads").rglob("*.csv")) == []
 
     # It is open now; its raw rows, its lengths.
-    page.wait_for_selector(".td-preview[data-state=ready] .tok[data-learn]")
+    page.wait_for_selector(".td-preview[data-state=ready]:not(.busy) .tok[data-learn]")
     assert learnt(page, 0) == f"{ANSWERS[0]}<|im_end|>"
     page.click("#td-tab-rows")
     page.wait_for_selector(".td-raw tbody tr")
@@ -163,7 +163,7 @@ def test_a_bad_row_is_shown_with_its_place_and_its_text(
     page.keyboard.press("Shift+Tab")
     page.focus("#td-tab-rows")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_selector(".td-preview[data-state=ready] .td-tokens")
+    page.wait_for_selector(".td-preview[data-state=ready]:not(.busy) .td-tokens")
     page.locator(".td-tokens").first.focus()
     assert page.locator(".td-row .td-info").first.inner_text().startswith("Token 1 · id ")
     page.keyboard.press("ArrowRight")

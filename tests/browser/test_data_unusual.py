@@ -14,7 +14,7 @@ import pytest
 
 from tests.browser.conftest import StudioProcess
 
-READY = ".td-preview[data-state=ready] .tok[data-learn]"
+READY = ".td-preview[data-state=ready]:not(.busy) .tok[data-learn]"
 ROWS = [{"instruction": f"question {n}", "output": f"answer {n}"} for n in range(1, 13)]
 
 

@@ -95,7 +95,10 @@ export class Preview {
     this.notes.hidden = !answer.notes?.length;
     this.notes.replaceChildren(...(answer.notes ?? []).map(noteLine));
     const cards = answer.rows.map((row, i) => rowCard(row, answer.cutoff_len, i ? "" : t("data.info_hint")));
+    const tokens = () => [...this.list.querySelectorAll(".td-tokens")];
+    const focused = tokens().indexOf(document.activeElement);
     this.list.replaceChildren(...(answer.packs?.length ? packed(cards, answer) : cards));
+    tokens()[focused]?.focus({ preventScroll: true }); // whoever reads by keyboard stays in the row
     if (!cards.length) setText(this.said, t("data.no_more_rows"));
     const more = answer.rows.length >= this.count && this.start + this.count < (answer.total ?? Infinity);
     pagerEnds(this.back, this.forth, this.start > 0, more);
